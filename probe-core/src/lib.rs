@@ -1,1 +1,11 @@
-//! placeholder
+//! What mtuprobe decides, without any input or output: values and a time go in, values come out.
+//!
+//! # Layout
+//! - [`decode`]: bytes from the kernel or the wire → [`model`] values; total, never panics.
+//! - [`model`]: plain values: flows, packets, interfaces, pods, events, findings.
+//! - [`diagnose`]: the [`diagnose::Diagnoser`], from events and snapshots to findings.
+//!
+//! Sizes are bytes at layer 3; times are nanoseconds of a monotonic clock and always arguments.
+#![forbid(unsafe_code)]
+
+pub mod model;

@@ -1,0 +1,23 @@
+//! Plain values: what is observed and what is concluded.
+//!
+//! Nothing here can be serialised: each output owns its wire types, so that formats change without touching logic.
+
+pub mod change;
+pub mod coverage;
+pub mod event;
+pub mod finding;
+pub mod flow;
+pub mod interface;
+pub mod packet;
+pub mod packet_too_big;
+pub mod pod;
+pub mod route;
+pub mod size_drop;
+pub mod tcp;
+pub mod topology;
+
+/// Nanoseconds of a monotonic clock.
+pub type Time = u64;
+
+/// One second in [`Time`].
+pub const SECOND: Time = 1_000_000_000;

@@ -1,0 +1,95 @@
+//! Pods: who owns the other end of a host interface.
+use std::net::IpAddr;
+
+/// Where a pod's name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PodSource {
+    /// A container runtime's CRI socket.
+    Cri,
+    /// libcni's result cache.
+    Cni,
+    /// The cgroup path of a process in it, with the names under `/var/log/pods`.
+    Cgroup,
+    /// The name of its network namespace (`ip netns`).
+    Netns,
+    /// None found: the host interface stands for it.
+    Interface,
+}
+
+impl PodSource {
+    /// Name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cri => "cri",
+            Self::Cni => "cni",
+            Self::Cgroup => "cgroup",
+            Self::Netns => "netns",
+            Self::Interface => "interface",
+        }
+    }
+}
+
+/// A pod, or a network namespace that plays one. What is not known is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Name.
+    pub name: Option<String>,
+    /// Kubernetes uid.
+    pub uid: Option<String>,
+    /// Container (sandbox) id.
+    pub container_id: Option<String>,
+    /// Path of the network namespace.
+    pub netns: Option<String>,
+    /// Inode of the network namespace.
+    pub netns_inode: Option<u32>,
+    /// Index of the host's end of its veth; `None` for a pod without one (macvlan).
+    pub host_ifindex: Option<u32>,
+    /// Name of the host's end.
+    pub host_interface: Option<String>,
+    /// Name of the pod's end.
+    pub pod_interface: Option<String>,
+    /// MTU of the pod's end.
+    pub pod_mtu: Option<u32>,
+    /// Addresses of the pod's end.
+    pub addresses: Vec<IpAddr>,
+    /// Where the name comes from.
+    pub source: PodSource,
+    /// A process in it, as seen from our process namespace: its counters are under `/proc/PID/net`.
+    pub pid: Option<u32>,
+}
+
+/// What tells one pod from another for as long as it lives: uid, else namespace inode, else host interface.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PodKey {
+    /// Kubernetes uid.
+    Uid(String),
+    /// Inode of the network namespace.
+    Netns(u32),
+    /// Index of the host's interface.
+    Interface(u32),
+    /// The node itself, or a process on the host's network.
+    Node,
+}
+
+impl Pod {
+    /// Its key.
+    pub fn key(&self) -> PodKey {
+        match (&self.uid, self.netns_inode, self.host_ifindex) {
+            (Some(uid), _, _) => PodKey::Uid(uid.clone()),
+            (None, Some(inode), _) => PodKey::Netns(inode),
+            (None, None, ifindex) => PodKey::Interface(ifindex.unwrap_or(0)),
+        }
+    }
+
+    /// `namespace/name`, the name alone, or the host interface.
+    pub fn display_name(&self) -> String {
+        match (&self.namespace, &self.name, &self.host_interface) {
+            (Some(namespace), Some(name), _) => format!("{namespace}/{name}"),
+            (None, Some(name), _) => name.clone(),
+            (_, None, Some(interface)) => interface.clone(),
+            (_, None, None) => "unknown".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! TCP sockets of this node, as tracepoints show them.
+use super::Time;
+use super::flow::Flow;
+
+/// A socket retransmits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpRetransmit {
+    /// When.
+    pub time: Time,
+    /// Retransmissions that the record stands for.
+    pub packets: u32,
+    /// Inode of the socket's network namespace.
+    pub netns: u32,
+    /// From the socket's point of view: `src` is local.
+    pub flow: Flow,
+    /// Size in bytes at layer 3 of the retransmitted segment (a full one where several are sent as one).
+    pub segment: u32,
+    /// Bytes acknowledged so far.
+    pub bytes_acked: u64,
+    /// First unacknowledged sequence number.
+    pub snd_una: u32,
+    /// Next sequence number to send.
+    pub snd_nxt: u32,
+    /// First sequence number of the retransmitted segment.
+    pub seq: u32,
+    /// Retransmissions of the connection so far.
+    pub total_retrans: u32,
+    /// Data segments sent so far.
+    pub data_segments_out: u32,
+    /// Header bytes of a segment.
+    pub header_len: u32,
+    /// Path MTU that the socket uses.
+    pub pmtu: u32,
+    /// The connection is established (or closing); else it is still in its handshake.
+    pub established: bool,
+    /// Round-trip time in microseconds.
+    pub srtt_us: u32,
+}
+
+/// A socket changes its state: established, or on its way to closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpStateChange {
+    /// When.
+    pub time: Time,
+    /// Inode of the socket's network namespace.
+    pub netns: u32,
+    /// From the socket's point of view: `src` is local.
+    pub flow: Flow,
+    /// It has just become established; else it leaves that state.
+    pub established: bool,
+    /// Bytes acknowledged so far.
+    pub bytes_acked: u64,
+    /// Bytes received in order so far.
+    pub bytes_received: u64,
+    /// When the last acknowledgement came in; `None` where it is not known.
+    pub last_ack: Option<Time>,
+    /// Data segments sent.
+    pub data_segments_out: u32,
+    /// Data segments received.
+    pub data_segments_in: u32,
+    /// Retransmissions.
+    pub total_retrans: u32,
+    /// Header bytes of a segment.
+    pub header_len: u32,
+    /// Payload of a full segment that the socket sends.
+    pub mss: u32,
+    /// Bytes sent and not acknowledged.
+    pub unacked: u32,
+}
