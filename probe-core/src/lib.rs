@@ -8,4 +8,5 @@
 //! Sizes are bytes at layer 3; times are nanoseconds of a monotonic clock and always arguments.
 #![forbid(unsafe_code)]
 
+pub mod diagnose;
 pub mod model;
