@@ -82,7 +82,7 @@ fn build(workspace: &Path, target_directory: &Path) -> Result<PathBuf, String> {
     let debug_log = env::var_os("CARGO_FEATURE_DEBUG_LOG").is_some();
     let own_directory = target_directory.join(if debug_log { "ebpf-debug-log" } else { "ebpf" });
 
-    let mut cargo = Command::new(compiler.cargo());
+    let mut cargo = Command::new(cargo(&compiler));
     cargo
         .current_dir(workspace)
         .args(["build", "--quiet", "--color=never", "--release", "--package=probe-ebpf", "--bins"])
@@ -114,6 +114,17 @@ fn build(workspace: &Path, target_directory: &Path) -> Result<PathBuf, String> {
         println!("cargo::warning={line}");
     }
     Ok(own_directory.join(target).join("release").join("probe-ebpf"))
+}
+
+/// The cargo that goes with the compiler: `-Z build-std` wants the one of the same release, otherwise any will do.
+fn cargo(compiler: &BpfCompiler) -> PathBuf {
+    let own = compiler.sysroot.join("bin/cargo");
+    match compiler.core {
+        Core::FromSource if own.exists() => own,
+        Core::FromSource | Core::Precompiled => {
+            env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+        }
+    }
 }
 
 /// The flags for the kernel side, in the form of `CARGO_ENCODED_RUSTFLAGS`.

@@ -119,19 +119,6 @@ impl BpfCompiler {
         }
         Ok(compiler(Core::FromSource))
     }
-
-    /// The cargo that goes with the compiler. `-Z build-std` wants the one of the same release; otherwise
-    /// any will do.
-    #[must_use]
-    pub fn cargo(&self) -> PathBuf {
-        let own = self.sysroot.join("bin/cargo");
-        match self.core {
-            Core::FromSource if own.exists() => own,
-            Core::FromSource | Core::Precompiled => {
-                env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
-            }
-        }
-    }
 }
 
 fn holds_core(directory: &Path) -> bool {
