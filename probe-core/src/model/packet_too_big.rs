@@ -16,6 +16,8 @@ pub enum HookDirection {
 pub struct PacketTooBigSeen {
     /// When.
     pub time: Time,
+    /// Errors about this flow that the record stands for.
+    pub packets: u32,
     /// The hooked interface.
     pub ifindex: u32,
     /// Which way.
