@@ -8,5 +8,6 @@
 //! Sizes are bytes at layer 3; times are nanoseconds of a monotonic clock and always arguments.
 #![forbid(unsafe_code)]
 
+pub mod decode;
 pub mod diagnose;
 pub mod model;
