@@ -81,6 +81,7 @@ pub(super) fn packet_too_big(bytes: &Bytes) -> Decoded {
     }
     Ok(Event::PacketTooBig(PacketTooBigSeen {
         time: record.header.time_ns,
+        packets: packets(record.header),
         ifindex: record.header.ifindex,
         direction: hook_direction(record.header)?,
         packet,
