@@ -137,17 +137,18 @@ fn llvm_library(sysroot: &Path, major: u32) -> Result<PathBuf> {
             .filter(|entry| entry.file_name().to_string_lossy().ends_with("-linux-gnu"))
             .map(|entry| entry.path()),
     );
-    let wanted = [format!("libLLVM.so.{major}"), format!("libLLVM-{major}")];
-    directories
+    let libraries: Vec<PathBuf> = directories
         .iter()
         .filter_map(|directory| fs::read_dir(directory).ok())
-        .flat_map(|entries| entries.flatten())
-        .map(|entry| entry.path())
-        .find(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            wanted.iter().any(|wanted| name.starts_with(wanted.as_str()))
+        .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+        .collect();
+    // The first is the name that is loaded; the second may be a linker script that leads to it.
+    let library = [format!("libLLVM.so.{major}"), format!("libLLVM-{major}")].iter().find_map(|wanted| {
+        libraries.iter().find(|path| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(wanted.as_str()))
         })
-        .with_context(|| format!("no libLLVM.so.{major} in {}", lib.display()))
+    });
+    library.cloned().with_context(|| format!("no libLLVM.so.{major} in {}", lib.display()))
 }
 
 /// Makes what bpf-linker's build takes for an installation of LLVM: a `lib/` with the library under the name that one
