@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
-mod tally;
+mod report;
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use tally::Tally;
+use report::Report;
 
 use crate::{
     setup, tidy,
@@ -36,6 +36,8 @@ enum Step {
     Clippy,
     /// Unit tests, without privilege
     Unit,
+    /// The binary that the following steps run; done before them in any case
+    Build,
     /// Recorded evidence to findings and outputs, without privilege
     Replay,
     /// The kernel side through BPF_PROG_TEST_RUN
@@ -46,11 +48,12 @@ enum Step {
 
 impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+        formatter.pad(match self {
             Self::Fmt => "fmt",
             Self::Tidy => "tidy",
             Self::Clippy => "clippy",
             Self::Unit => "unit",
+            Self::Build => "build",
             Self::Replay => "replay",
             Self::Datapath => "datapath",
             Self::Netns => "netns",
@@ -61,12 +64,19 @@ impl fmt::Display for Step {
 impl Step {
     fn needs_root(self) -> bool {
         match self {
-            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Replay => false,
+            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Replay => false,
             Self::Datapath | Self::Netns => true,
         }
     }
 
-    fn run(self, workspace: &Workspace) -> Result<Tally> {
+    fn runs_binary(self) -> bool {
+        match self {
+            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build => false,
+            Self::Replay | Self::Datapath | Self::Netns => true,
+        }
+    }
+
+    fn run(self, workspace: &Workspace) -> Result<Report> {
         if self.needs_root() {
             require_root("test")?;
         }
@@ -75,7 +85,7 @@ impl Step {
         let one_by_one = ["--", "--test-threads=1"];
         match self {
             Self::Fmt => check(workspace.cargo().args(["fmt", "--all", "--check"])),
-            Self::Tidy => tidy::run().map(|()| Tally::one_passed()),
+            Self::Tidy => tidy::run().map(|()| Report::passed()),
             Self::Clippy => check(workspace.cargo().args([
                 "clippy",
                 "--workspace",
@@ -87,10 +97,11 @@ impl Step {
             Self::Unit => {
                 // Always the whole workspace, and targets of it, so that dependencies keep one set of features
                 // and are compiled once.
-                let targets = count(workspace.cargo().args(tests).args(["--lib", "--bins"]))?;
-                let documentation = count(workspace.cargo().args(tests).arg("--doc"))?;
-                Ok(targets + documentation)
+                let mut report = count(workspace.cargo().args(tests).args(["--lib", "--bins"]))?;
+                report.add(count(workspace.cargo().args(tests).arg("--doc"))?);
+                Ok(report)
             }
+            Self::Build => check(workspace.cargo().args(["build", "--workspace", "--bins"])),
             Self::Replay => count(on_binary(workspace).args(tests).args(["--test", "replay"])),
             Self::Datapath => {
                 count(on_binary(workspace).args(tests).args(["--test", "datapath"]).args(one_by_one))
@@ -102,11 +113,12 @@ impl Step {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
-    let steps: Vec<Step> = Step::value_variants()
-        .iter()
-        .copied()
-        .filter(|step| arguments.only.is_empty() || arguments.only.contains(step))
-        .collect();
+    let only = &arguments.only;
+    let wanted = |step: Step| {
+        let is_prerequisite = step == Step::Build && only.iter().any(|step| step.runs_binary());
+        only.is_empty() || only.contains(&step) || is_prerequisite
+    };
+    let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| wanted(*step)).collect();
 
     setup::run()?;
     setup::lint_components()?;
@@ -115,48 +127,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if !is_root() && steps.iter().any(|step| step.needs_root()) {
         println!("\n!!! NOT ROOT: the tests of the kernel side cannot run, so this run is going to FAIL !!!");
     }
-    build(&workspace, &steps)?;
 
-    let mut total = Tally::default();
+    let mut total = Report::default();
     let mut lines = Vec::new();
     for step in steps {
         println!("\n=== {step}");
         let step_start = Instant::now();
-        let tally = step.run(&workspace).unwrap_or_else(|error| {
+        let report = step.run(&workspace).unwrap_or_else(|error| {
             println!("{error:#}");
-            Tally::one_failed()
+            Report::failed(step.to_string())
         });
-        let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
-        let line = format!("{step:<9} {verdict:<7} {tally}, {}", seconds(step_start));
+        let verdict = if report.failed == 0 { "ok" } else { "FAILED" };
+        let line = format!("{step:<9} {verdict:<7} {report}, {}", seconds(step_start));
         println!("=== {line}");
         lines.push(line);
-        total = total + tally;
+        total.add(report);
     }
 
     println!("\n=== summary, {} in all", seconds(start));
     for line in lines {
         println!("{line}");
     }
+    for failure in &total.failures {
+        println!("failed: {failure}");
+    }
     println!("{total}");
     if total.failed > 0 {
-        bail!("{} failed", total.failed);
+        bail!("tests failed");
     }
-    Ok(())
-}
-
-/// Builds the binary that the tests run, before the time of any of them is taken.
-fn build(workspace: &Workspace, steps: &[Step]) -> Result<()> {
-    let runs_binary = |step: &Step| match step {
-        Step::Fmt | Step::Tidy | Step::Clippy | Step::Unit => false,
-        Step::Replay | Step::Datapath | Step::Netns => true,
-    };
-    if !steps.iter().any(runs_binary) {
-        return Ok(());
-    }
-    println!("\n=== build");
-    let start = Instant::now();
-    crate::workspace::run(workspace.cargo().args(["build", "--workspace", "--bins"]))?;
-    println!("=== build {}", seconds(start));
     Ok(())
 }
 
@@ -168,32 +166,31 @@ fn on_binary(workspace: &Workspace) -> Command {
 }
 
 /// A command that passes or fails as a whole.
-fn check(command: &mut Command) -> Result<Tally> {
-    crate::workspace::run(command).map(|()| Tally::one_passed())
+fn check(command: &mut Command) -> Result<Report> {
+    crate::workspace::run(command).map(|()| Report::passed())
 }
 
 /// Runs test binaries and adds up what they report, showing it as it comes.
-fn count(command: &mut Command) -> Result<Tally> {
+fn count(command: &mut Command) -> Result<Report> {
     println!("{}", shown(command));
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("run {}", shown(command)))?;
     let output = child.stdout.take().context("the pipe from cargo")?;
-    let mut tally = Tally::default();
+    let mut report = Report::default();
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();
     // By bytes, because a test may print anything.
     while reader.read_until(b'\n', &mut line).context("read what the tests print")? > 0 {
         std::io::stdout().write_all(&line).context("print")?;
-        tally = tally + Tally::of_line(&String::from_utf8_lossy(&line));
+        report.read_line(&String::from_utf8_lossy(&line));
         line.clear();
     }
     let status = child.wait().context("wait for cargo")?;
-    if !status.success() && tally.failed == 0 {
+    if !status.success() && report.failed == 0 {
         // It did not compile, or died before it could report.
-        println!("`{}` failed ({status}) without naming a test", shown(command));
-        tally.failed = 1;
+        report.add(Report::failed(format!("`{}` ({status})", shown(command))));
     }
-    Ok(tally)
+    Ok(report)
 }
 
 fn seconds(since: Instant) -> String {

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use super::BPF_TARGET;
 use crate::{
     bpf_compiler::{BpfCompiler, Core},
-    workspace::{Workspace, find_program, run},
+    workspace::{Workspace, find_program, run, shown},
 };
 
 /// The version to install, and the LLVM releases that it can be built for.
@@ -32,8 +32,17 @@ const TRIAL: &str = "#![no_std]\n#![no_main]\n\
 pub fn ensure(workspace: &Workspace, compiler: &BpfCompiler) -> Result<PathBuf> {
     let tools = workspace.tools();
     let own = tools.join("bin/bpf-linker");
-    let present = [Some(own.clone()), find_program("bpf-linker")].into_iter().flatten();
-    for linker in present.filter(|linker| linker.is_file()) {
+    if own.is_file() {
+        match works(&tools, compiler, &own).and_then(|()| built_for(&tools, compiler)) {
+            Ok(()) => return Ok(own),
+            Err(why) => {
+                println!("setup: removing {}: {why:#}", own.display());
+                // The build puts the project's tools first, so it must not find this one.
+                fs::remove_file(&own).with_context(|| format!("remove {}", own.display()))?;
+            }
+        }
+    }
+    if let Some(linker) = find_program("bpf-linker") {
         match works(&tools, compiler, &linker) {
             Ok(()) => return Ok(linker),
             Err(why) => println!("setup: {} is of no use: {why:#}", linker.display()),
@@ -44,31 +53,52 @@ pub fn ensure(workspace: &Workspace, compiler: &BpfCompiler) -> Result<PathBuf> 
     Ok(own)
 }
 
-/// Links the least program with it.
+/// Whether the project's own linker was built for an LLVM as new as the compiler's.
+fn built_for(tools: &Path, compiler: &BpfCompiler) -> Result<()> {
+    let wanted = llvm_major(&compiler.rustc)?;
+    let link = tools.join("llvm/lib/libLLVM.so");
+    let library = fs::read_link(&link).with_context(|| format!("read {}", link.display()))?;
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
+    let major = name.trim_start_matches(|c: char| !c.is_ascii_digit()).split(['.', '-']).next();
+    match major.and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= wanted => Ok(()),
+        Some(_) | None => bail!("it was built for {name}, and the compiler has LLVM {wanted}"),
+    }
+}
+
+/// Links the least program with it; where there is no compiled core to do that with, sees at least that it starts.
 fn works(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()> {
     match compiler.core {
-        Core::Precompiled => {}
-        // Without a compiled core there is nothing to try with; see at least that it starts.
-        Core::FromSource => {
-            let output = Command::new(linker).arg("--version").output().context("start it")?;
-            if !output.status.success() {
-                bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
-            }
-            return Ok(());
-        }
+        Core::Precompiled => link_trial(tools, compiler, linker),
+        Core::FromSource => succeeds(Command::new(linker).arg("--version")),
     }
+}
+
+fn link_trial(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()> {
     fs::create_dir_all(tools).with_context(|| format!("make {}", tools.display()))?;
     let source = tools.join("trial.rs");
     fs::write(&source, TRIAL).with_context(|| format!("write {}", source.display()))?;
-    let output = Command::new(&compiler.rustc)
-        // With LTO the linker is handed what is used of core, not all of it: a tenth of the time.
-        .args(["--crate-type=bin", "--edition=2024", "-Clto=fat", "-Cpanic=abort", "--target", BPF_TARGET])
-        .arg(format!("-Clinker={}", linker.display()))
-        .arg("-o")
-        .arg(tools.join("trial.o"))
-        .arg(&source)
-        .output()
-        .context("start the compiler")?;
+    succeeds(
+        Command::new(&compiler.rustc)
+            // With LTO the linker is handed what is used of core, not all of it: a tenth of the time.
+            .args([
+                "--crate-type=bin",
+                "--edition=2024",
+                "-Clto=fat",
+                "-Cpanic=abort",
+                "--target",
+                BPF_TARGET,
+            ])
+            .arg(format!("-Clinker={}", linker.display()))
+            .arg("-o")
+            .arg(tools.join("trial.o"))
+            .arg(&source),
+    )
+}
+
+/// Runs a command without showing what it prints, unless it fails.
+fn succeeds(command: &mut Command) -> Result<()> {
+    let output = command.output().with_context(|| format!("run {}", shown(command)))?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -58,7 +58,29 @@ pub fn read_all(workspace: &Workspace) -> Result<Vec<File>> {
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
+    blank_test_modules(&mut files);
     Ok(files)
+}
+
+/// Takes files that exist for tests only (`#[cfg(test)] mod tests;`) out of the code that the rules look at.
+fn blank_test_modules(files: &mut [File]) {
+    let modules: Vec<PathBuf> = files
+        .iter()
+        .flat_map(|file| {
+            let directory = match file.path.file_name().and_then(|name| name.to_str()) {
+                Some("lib.rs" | "main.rs") => file.path.parent().unwrap_or(Path::new("")).to_owned(),
+                _ => file.path.with_extension(""),
+            };
+            let names = source::test_modules(&source::code_only(&file.text));
+            names.into_iter().map(move |name| directory.join(name))
+        })
+        .collect();
+    for file in files {
+        let module = file.path.with_extension("");
+        if modules.iter().any(|test| module.starts_with(test)) {
+            file.code.clear();
+        }
+    }
 }
 
 pub fn check(workspace: &Workspace, files: &[File]) -> Vec<Violation> {
@@ -156,6 +178,18 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].file, Path::new("a.rs"));
         assert_eq!(long(&files, 400, 600).len(), 1);
+    }
+
+    #[test]
+    fn leaves_files_of_tests_alone() {
+        let mut files = [
+            File::new("probe-core/src/decode.rs", "#[cfg(test)]\nmod tests;\nmod packet;".to_owned()),
+            File::new("probe-core/src/decode/tests.rs", "use std::fs;".to_owned()),
+            File::new("probe-core/src/decode/packet.rs", "use std::fs;".to_owned()),
+        ];
+        blank_test_modules(&mut files);
+        assert_eq!(files[1].code, "");
+        assert_eq!(files[2].code, "use std::fs;");
     }
 
     #[test]

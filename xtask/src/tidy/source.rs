@@ -83,9 +83,21 @@ fn raw_string_end(bytes: &[u8], from: usize) -> Option<usize> {
     Some(start + length + terminator.len())
 }
 
+/// What marks an item that only tests have.
+const MARK: &str = "#[cfg(test)]";
+
+/// The modules in files of their own that only tests have: `#[cfg(test)] mod NAME;`.
+pub fn test_modules(code: &str) -> Vec<String> {
+    code.split(MARK)
+        .skip(1)
+        .filter_map(|marked| marked.split([';', '{']).next().map(|head| (head, marked)))
+        .filter(|(head, marked)| marked[head.len()..].starts_with(';'))
+        .filter_map(|(head, _)| head.split_once("mod ").map(|(_, name)| name.trim().to_owned()))
+        .collect()
+}
+
 /// Blanks the items marked `#[cfg(test)]` in code without comments and literals.
 pub fn without_tests(code: &str) -> String {
-    const MARK: &str = "#[cfg(test)]";
     let mut kept = code.to_owned();
     while let Some(start) = kept.find(MARK) {
         let mut depth = 0_usize;
