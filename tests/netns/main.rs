@@ -1,0 +1,2 @@
+//! The whole binary on real veths. Needs root; each network is made of namespaces of its own.
+mod symptoms;

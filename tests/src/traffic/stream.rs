@@ -1,0 +1,211 @@
+//! TCP: a number of rounds of request and response, with byte counts and a time limit.
+use super::server::TICK;
+use super::{PORT, socket_option};
+use crate::topology::Namespace;
+use crate::topology::namespace::Task;
+use anyhow::{Context, Result};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+pub use super::socket_option::TcpState;
+
+/// Longer than any exchange here; ends what a killed lab leaves behind.
+const GIVE_UP: Duration = Duration::from_secs(30);
+const CHUNK: usize = 64 << 10;
+
+/// What one connection shall carry.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    request: u32,
+    response: u32,
+    rounds: u32,
+    pause: Duration,
+    limit: Duration,
+}
+
+impl Exchange {
+    /// Rounds of a request and a response, in bytes of payload. Each request is written at once: up to the MSS it
+    /// is one segment.
+    pub const fn rounds(request: u32, response: u32, rounds: u32) -> Self {
+        Self { request, response, rounds, pause: Duration::ZERO, limit: Duration::from_secs(10) }
+    }
+
+    /// An upload.
+    pub const fn push(bytes: u32) -> Self {
+        Self::rounds(bytes, 1, 1)
+    }
+
+    /// A download.
+    pub const fn pull(bytes: u32) -> Self {
+        Self::rounds(1, bytes, 1)
+    }
+
+    /// Time between the rounds.
+    pub const fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
+    }
+
+    /// Time after which it counts as stalled.
+    pub const fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Connects from a namespace and goes through the rounds.
+    pub fn run(self, from: &Namespace, to: IpAddr) -> Result<Transfer> {
+        self.start(from, to)?.join()?
+    }
+
+    /// The same, beside the caller.
+    pub fn start(self, from: &Namespace, to: IpAddr) -> Result<Task<Result<Transfer>>> {
+        from.spawn(move || self.connect(to))
+    }
+
+    fn connect(self, to: IpAddr) -> Result<Transfer> {
+        let begin = Instant::now();
+        let mut transfer = Transfer::default();
+        let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::new(to, PORT), self.limit) else {
+            transfer.took = begin.elapsed();
+            return Ok(transfer);
+        };
+        transfer.connected = true;
+        socket_option::give_up_after(&stream, GIVE_UP).context("setting a time limit")?;
+        stream.set_nodelay(true).context("setting TCP_NODELAY")?;
+        transfer.complete = self.go(&mut stream, begin + self.limit, &mut transfer).is_ok();
+        transfer.took = begin.elapsed();
+        transfer.tcp = socket_option::tcp_state(&stream).context("asking for the state of a connection")?;
+        if !transfer.complete {
+            socket_option::abort_on_close(&stream).context("setting SO_LINGER")?;
+        }
+        Ok(transfer)
+    }
+
+    fn go(self, stream: &mut TcpStream, end: Instant, transfer: &mut Transfer) -> std::io::Result<()> {
+        let header = [self.request, self.response, self.rounds].map(u32::to_be_bytes).concat();
+        write(stream, &header, end)?;
+        // Wait until the header is through, so that a request is a packet of its own.
+        read(stream, 1, end)?;
+        let request = vec![0x55; self.request as usize];
+        for round in 0..self.rounds {
+            if round > 0 {
+                std::thread::sleep(self.pause);
+            }
+            write(stream, &request, end)?;
+            read(stream, self.response, end)?;
+            transfer.rounds += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What became of an [`Exchange`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfer {
+    /// The handshake came through.
+    pub connected: bool,
+    /// Everything arrived within the limit.
+    pub complete: bool,
+    /// Rounds that were completed.
+    pub rounds: u32,
+    /// Time that it took, also when it failed.
+    pub took: Duration,
+    /// The sender's view at the end.
+    pub tcp: TcpState,
+}
+
+impl Transfer {
+    /// Connected, then nothing more: what a black hole looks like to an application.
+    pub const fn stalled(&self) -> bool {
+        self.connected && !self.complete
+    }
+}
+
+/// The server's side of one connection.
+pub(super) fn answer(mut stream: &TcpStream, stop: &AtomicBool) {
+    let served = serve(&mut stream, stop);
+    if served.is_err() {
+        // The client reports what is missing; here only nothing shall stay behind.
+        let _closed_already = socket_option::abort_on_close(stream);
+    }
+}
+
+fn serve(stream: &mut &TcpStream, stop: &AtomicBool) -> std::io::Result<()> {
+    socket_option::give_up_after(stream, GIVE_UP)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(TICK))?;
+    stream.set_write_timeout(Some(TICK))?;
+    let mut header = [0; 12];
+    patiently(stop, header.len(), |done| stream.read(&mut header[done..]))?;
+    let [request, response, rounds] =
+        [0, 4, 8].map(|at| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]));
+    patiently(stop, 1, |_| stream.write(&[1]))?;
+    let mut buffer = vec![0xaa; CHUNK];
+    for _ in 0..rounds {
+        patiently(stop, request as usize, |done| {
+            let wanted = CHUNK.min(request as usize - done);
+            stream.read(&mut buffer[..wanted])
+        })?;
+        patiently(stop, response as usize, |done| {
+            stream.write(&buffer[..CHUNK.min(response as usize - done)])
+        })?;
+    }
+    Ok(())
+}
+
+/// Repeats a read or write with a short time limit until all is done or the server stops.
+fn patiently(
+    stop: &AtomicBool,
+    length: usize,
+    mut step: impl FnMut(usize) -> std::io::Result<usize>,
+) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < length {
+        match step(done) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(more) => done += more,
+            Err(error) if is_time_limit(&error) => {
+                if stop.load(Ordering::Relaxed) {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn write(stream: &mut TcpStream, data: &[u8], end: Instant) -> std::io::Result<()> {
+    let mut rest = data;
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(left(end)?))?;
+        let written = stream.write(rest)?;
+        rest = &rest[written..];
+    }
+    Ok(())
+}
+
+fn read(stream: &mut TcpStream, length: u32, end: Instant) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut missing = length as usize;
+    while missing > 0 {
+        stream.set_read_timeout(Some(left(end)?))?;
+        let wanted = CHUNK.min(missing);
+        match stream.read(&mut buffer[..wanted])? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            got => missing -= got,
+        }
+    }
+    Ok(())
+}
+
+fn left(end: Instant) -> std::io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+fn is_time_limit(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
