@@ -1,1 +1,7 @@
-
+//! The input and output around probe-core that make the binary `mtuprobe`.
+//!
+//! # Layout
+//! - [`cli`]: the command line; [`config`]: what a command was asked to do.
+//! - [`run`]: the observation: every input in one loop, results to the output.
+//! - [`output`]: JSON Lines and text.
+pub mod output;

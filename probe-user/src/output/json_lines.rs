@@ -1,0 +1,34 @@
+//! JSON Lines: one compact object a line, `type` first.
+
+mod wire;
+
+use super::wall_clock::WallClock;
+use super::{Message, Writer};
+use std::io::{self, Write};
+
+/// Writes each message as a line and flushes it: a reader behind a pipe must not wait.
+#[derive(Debug)]
+pub struct JsonLines<W> {
+    stream: W,
+    clock: WallClock,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Lines to `stream`.
+    pub fn new(stream: W, clock: WallClock) -> Self {
+        Self { stream, clock }
+    }
+}
+
+impl<W: Write> Writer for JsonLines<W> {
+    fn write(&mut self, message: &Message) -> io::Result<()> {
+        let mut line = serde_json::to_vec(&wire::Line::new(message, self.clock))?;
+        line.push(b'\n');
+        self.stream.write_all(&line)?;
+        self.stream.flush()
+    }
+}
+
+#[cfg(test)]
+#[path = "json_lines/tests.rs"]
+mod tests;

@@ -1,0 +1,89 @@
+//! Text for people: one line per event while observing, in columns that grep and awk can take apart, and at the end
+//! the causes by harm.
+
+mod event;
+mod summary;
+
+use super::wall_clock::WallClock;
+use super::{Message, Start, Writer};
+use probe_core::diagnose::Output;
+use probe_core::model::change::Change;
+use probe_core::model::coverage::Coverage;
+use std::io::{self, Write};
+
+/// Changes that the summary shows at most, the last ones.
+const CHANGES_SHOWN: usize = 10;
+
+/// Writes lines for people. It keeps what the summary tells again: who observed what, and what changed.
+#[derive(Debug)]
+pub struct Text<W> {
+    stream: W,
+    clock: WallClock,
+    context: Context,
+}
+
+/// What was said before the summary and belongs to it.
+#[derive(Debug, Default)]
+struct Context {
+    start: Option<Start>,
+    attached: usize,
+    changes: Vec<Change>,
+    coverage: Vec<Coverage>,
+}
+
+impl<W: Write> Text<W> {
+    /// Lines to `stream`.
+    pub fn new(stream: W, clock: WallClock) -> Self {
+        Self { stream, clock, context: Context::default() }
+    }
+}
+
+impl<W: Write> Writer for Text<W> {
+    fn write(&mut self, message: &Message) -> io::Result<()> {
+        self.context.remember(message);
+        let text = match message {
+            Message::Summary(last) => summary::text(last, &self.context, self.clock),
+            Message::Start(_)
+            | Message::Attached { .. }
+            | Message::Attach { .. }
+            | Message::Detach { .. }
+            | Message::Diagnosis { .. } => event::text(message, self.clock),
+        };
+        self.stream.write_all(text.as_bytes())?;
+        self.stream.flush()
+    }
+}
+
+impl Context {
+    fn remember(&mut self, message: &Message) {
+        match message {
+            Message::Start(start) => {
+                self.attached = start.attached.len();
+                self.start = Some(start.clone());
+            }
+            Message::Attached { count, .. } => self.attached = *count,
+            Message::Attach { .. } => self.attached += 1,
+            Message::Detach { .. } => self.attached = self.attached.saturating_sub(1),
+            Message::Diagnosis { output: Output::Change(change), .. } => {
+                self.changes.push(change.clone());
+                if self.changes.len() > CHANGES_SHOWN {
+                    self.changes.remove(0);
+                }
+            }
+            Message::Diagnosis { output: Output::Coverage(coverage), .. } => {
+                self.coverage
+                    .retain(|old| old.pod.key() != coverage.pod.key() || old.direction != coverage.direction);
+                self.coverage.push(coverage.clone());
+            }
+            Message::Diagnosis {
+                output: Output::Finding(_) | Output::PacketTooBig(_) | Output::Drop(_) | Output::Lost(_),
+                ..
+            }
+            | Message::Summary(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "text/tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+//! The end: what was seen and what was not, what changed, and the causes by harm.
+use super::{Context, event};
+use crate::output::Summary;
+use crate::output::wall_clock::WallClock;
+use probe_core::model::coverage::{Coverage, CoverageState};
+use probe_core::model::finding::{Finding, State};
+use probe_core::model::pod::Pod;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+
+/// Names of pods that are spelt out for a cause.
+const PODS_NAMED: usize = 5;
+
+/// The text of the summary.
+pub(super) fn text(summary: &Summary, context: &Context, clock: WallClock) -> String {
+    let mut text = String::from("\n");
+    if let Some(start) = &context.start {
+        let seconds = summary.duration / 1_000_000_000;
+        let _ = writeln!(
+            text,
+            "mtuprobe {}  node {}  kernel {}  observed {seconds} s",
+            start.version, start.node, start.kernel
+        );
+        let packets = grouped(summary.packets_seen);
+        let _ = writeln!(text, "sees      {} interfaces, {packets} packets of pods", context.attached);
+        text.push_str(&event::senses(start));
+    }
+    text.push_str(&gaps(&context.coverage));
+    for change in &context.changes {
+        let _ = writeln!(
+            text,
+            "changed   {} {} {} {} -> {}",
+            clock.time_of_day(change.time),
+            change.what.name(),
+            change.object,
+            change.from.as_deref().unwrap_or("none"),
+            change.to.as_deref().unwrap_or("none"),
+        );
+    }
+    for (what, count) in summary.lost.iter().filter(|(_, count)| **count > 0) {
+        let _ = writeln!(text, "lost      {what} {}", grouped(*count));
+    }
+    let causes = causes(&summary.findings);
+    if causes.is_empty() {
+        text.push_str("nothing found\n");
+    }
+    for (number, findings) in causes.iter().enumerate() {
+        text.push_str(&cause(number + 1, findings, clock));
+    }
+    text
+}
+
+/// One line per direction and reason for all pods that are not fully seen.
+fn gaps(coverage: &[Coverage]) -> String {
+    let mut pods: BTreeMap<(&str, &str, &str), (usize, Option<&str>)> = BTreeMap::new();
+    for gap in coverage {
+        match gap.state {
+            CoverageState::Partial | CoverageState::Blind => {}
+            CoverageState::Full | CoverageState::Idle => continue,
+        }
+        let key = (gap.state.name(), gap.direction.name(), gap.why.unwrap_or("unknown"));
+        pods.entry(key).or_insert((0, gap.instead)).0 += 1;
+    }
+    let mut text = String::new();
+    for ((state, direction, why), (count, instead)) in pods {
+        let instead = instead.map(|instead| format!(": {instead}")).unwrap_or_default();
+        let _ = writeln!(text, "{state:<9} {direction} of {count} pods ({why}){instead}");
+    }
+    text
+}
+
+/// Findings by their cause, the worst first; refuted suspicions are left out.
+fn causes(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+    let mut by_cause: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.state != State::Retracted) {
+        let id = finding.cause.as_ref().map_or(finding.id.as_str(), |cause| cause.id.as_str());
+        by_cause.entry(id).or_default().push(finding);
+    }
+    let mut causes: Vec<Vec<&Finding>> = by_cause.into_values().collect();
+    for findings in &mut causes {
+        findings.sort_by_key(|finding| Reverse(harm(finding)));
+    }
+    causes.sort_by_key(|findings| Reverse(findings.first().map(|worst| harm(worst))));
+    causes
+}
+
+/// What makes a finding come before another.
+fn harm(finding: &Finding) -> impl Ord + use<> {
+    (
+        finding.severity,
+        finding.state == State::Open,
+        finding.impact.stalled_flows,
+        finding.impact.lost_per_minute,
+        finding.counts.dropped_packets,
+        finding.certainty,
+        Reverse(finding.first_seen),
+    )
+}
+
+fn cause(number: usize, findings: &[&Finding], clock: WallClock) -> String {
+    let Some(worst) = findings.first() else { return String::new() };
+    let title = worst.cause.as_ref().map_or(worst.title.as_str(), |cause| cause.title.as_str());
+    let mut text =
+        format!("{number} {} {}  {title}", event::severity(worst.severity), worst.certainty.name());
+    let _ = writeln!(text, "     {}", extent(findings, clock));
+    let mut detail = |word: &str, rest: &str| {
+        let _ = writeln!(text, "    {word:<8} {rest}");
+    };
+    detail("pods", &sufferers(findings));
+    detail("limit", &limit(findings, worst));
+    if let Some(chain) = &worst.chain {
+        detail("chain", chain);
+    }
+    if let Some(changed) = worst.cause.as_ref().and_then(|cause| cause.changed.as_ref()) {
+        detail("changed", changed);
+    }
+    // Pods behind one fault share evidence and fixes: each is told once.
+    let mut told = HashSet::new();
+    for finding in findings.iter().filter(|finding| told.insert(&finding.explanation)) {
+        detail("proof", &finding.explanation);
+    }
+    let mut told = HashSet::new();
+    for fix in findings.iter().flat_map(|finding| &finding.fixes) {
+        let rest = match &fix.command {
+            Some(command) if fix.text.is_empty() => command.clone(),
+            Some(command) => format!("{command}   ({})", fix.text),
+            None => fix.text.clone(),
+        };
+        if told.insert((fix.when.name(), rest.clone())) {
+            detail(fix.when.name(), &rest);
+        }
+    }
+    text
+}
+
+/// How many suffer, since when, and whether it is over.
+fn extent(findings: &[&Finding], clock: WallClock) -> String {
+    let mut parts = Vec::new();
+    if let Some(cause) = findings.first().and_then(|worst| worst.cause.as_ref())
+        && cause.pods_total > 0
+    {
+        parts.push(format!("{} of {} pods", cause.pods_affected, cause.pods_total));
+    }
+    let stalled: u64 = findings.iter().map(|finding| finding.impact.stalled_flows).sum();
+    if stalled > 0 {
+        parts.push(format!("{} flows stalled", grouped(stalled)));
+    }
+    if let Some(first) = findings.iter().map(|finding| finding.first_seen).min() {
+        parts.push(format!("since {}", clock.time_of_day(first)));
+    }
+    let ended = findings.iter().map(|finding| finding.ended).collect::<Option<Vec<_>>>();
+    if let Some(end) = ended.and_then(|ends| ends.into_iter().max()) {
+        parts.push(format!("until {}", clock.time_of_day(end)));
+    }
+    parts.join(", ")
+}
+
+fn sufferers(findings: &[&Finding]) -> String {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for finding in findings {
+        names.extend(finding.pods.iter().map(Pod::display_name));
+        match &finding.pod {
+            Some(pod) => {
+                let direction = finding.direction.map(|direction| format!(" {}", direction.name()));
+                names.insert(format!("{}{}", pod.display_name(), direction.unwrap_or_default()));
+            }
+            None if finding.pods.is_empty() => {
+                names.insert("the node itself".to_owned());
+            }
+            None => {}
+        }
+    }
+    let more = names.len().saturating_sub(PODS_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named: Vec<String> = names.into_iter().take(PODS_NAMED).collect();
+    format!("{}{more}", named.join(", "))
+}
+
+fn limit(findings: &[&Finding], worst: &Finding) -> String {
+    let passes = match (worst.limit.mtu, worst.limit.between) {
+        (Some(mtu), _) => format!("largest that passes {mtu}"),
+        (None, Some((arrives, lost))) => format!("{arrives} passes, {lost} does not"),
+        (None, None) => "largest that passes is unknown".to_owned(),
+    };
+    let sent = findings.iter().flat_map(|finding| &finding.flows).map(|flow| flow.largest_packet).max();
+    let sent = sent.map(|sent| format!(", they send {sent}")).unwrap_or_default();
+    let place = match (&worst.limit.interface, worst.limit.router) {
+        (Some(interface), _) => format!(" at {interface}"),
+        (None, Some(router)) => format!(" at {router}"),
+        (None, None) => String::new(),
+    };
+    format!("{passes}{sent}  ({}{place}, {})", worst.limit.at.name(), worst.limit.how.name())
+}
+
+/// A number with commas between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
