@@ -3,190 +3,138 @@
 //! It is driven by values and times: [`Diagnoser::handle_event`], [`Diagnoser::handle_topology`],
 //! [`Diagnoser::handle_counters`] and [`Diagnoser::handle_timeout`] go in, [`Diagnoser::poll_output`] comes out. It
 //! reads no clock: the same input gives the same output, on any machine.
-use crate::model::Time;
+//!
+//! # Layout
+//! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
+//! - `drops`, `errors` (the ledger), `fragments`, `stalls`: from events to faults.
+//! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
+//! - [`rules`]: each kind in words; `publish`: from faults to findings.
+
+mod changes;
+mod drops;
+mod errors;
+pub mod evidence;
+pub mod fault;
+mod fragments;
+pub mod latent;
+pub mod place;
+mod publish;
+mod report;
+pub mod rules;
+mod stalls;
+mod subject;
+
+pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, Stage, Verdict};
+
 use crate::model::change::Change;
-use crate::model::coverage::Coverage;
-use crate::model::event::{Event, Lost};
-use crate::model::finding::{Finding, Outcome};
-use crate::model::flow::{Family, Flow};
-use crate::model::packet_too_big::HookDirection;
-use crate::model::pod::Pod;
+use crate::model::event::Event;
+use crate::model::finding::{Direction, Finding, Limit, LimitHow, State};
+use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
+use crate::model::{SECOND, Time};
+use errors::SeenError;
+use fault::{Fault, FaultKey, Joint};
+use publish::Published;
+use stalls::Stalls;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
-/// What the diagnosis may rely on; a sense that is missing lowers certainty and never invents evidence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Senses {
-    /// TC hooks see packets.
-    pub tc: bool,
-    /// `kfree_skb` is observed.
-    pub kfree_skb: bool,
-    /// `icmp_send` is observed.
-    pub icmp_send: bool,
-    /// `tcp_retransmit_skb` is observed.
-    pub tcp_retransmit: bool,
-}
-
-/// Counters of a network namespace (`/proc/net/snmp`, `/proc/net/netstat`, `/proc/net/snmp6`) since it was first read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetnsCounters {
-    /// Inode of the namespace; `None` for the observed one.
-    pub pod_host_ifindex: Option<u32>,
-    /// Name (`IpFragFails`, `TcpExtOutOfWindowIcmps`, `Icmp6InPktTooBigs` …) → value.
-    pub values: BTreeMap<String, u64>,
-}
-
-/// How far an ICMP error is known to have come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Stage {
-    /// This node made it.
-    Generated,
-    /// It arrived at the uplink.
-    AtUplink,
-    /// It passed to the sender.
-    Delivered,
-    /// Its drop was witnessed.
-    Dropped,
-}
-
-impl Stage {
-    /// Name in JSON and labels.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Generated => "generated",
-            Self::AtUplink => "at_uplink",
-            Self::Delivered => "delivered",
-            Self::Dropped => "dropped",
-        }
-    }
-}
-
-/// Whether an ICMP error is one that a real path would send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
-    /// It is.
-    Plausible,
-    /// It is not.
-    Implausible,
-    /// Nobody here has the flow it quotes.
-    UnknownFlow,
-}
-
-impl Verdict {
-    /// Name in JSON and labels.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Plausible => "plausible",
-            Self::Implausible => "implausible",
-            Self::UnknownFlow => "unknown_flow",
-        }
-    }
-}
-
-/// One ICMP error at one stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PacketTooBigReport {
-    /// When.
-    pub time: Time,
-    /// Family.
-    pub family: Family,
-    /// How far it has come.
-    pub stage: Stage,
-    /// The same at every stage.
-    pub error_id: String,
-    /// Interface and direction where it was seen.
-    pub seen_at: Option<(String, Option<HookDirection>)>,
-    /// Who sent it.
-    pub reporter: Option<IpAddr>,
-    /// The MTU it announces, in bytes.
-    pub next_hop_mtu: Option<u32>,
-    /// The flow of the original datagram.
-    pub original: Option<Flow>,
-    /// Length in bytes of the original datagram.
-    pub original_length: Option<u32>,
-    /// The pod whose packet it is about.
-    pub pod: Option<Pod>,
-    /// Whether a real path would send it.
-    pub verdict: Verdict,
-    /// Why.
-    pub why: Option<String>,
-}
-
-/// A packet that the kernel dropped for its size.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DropReport {
-    /// When.
-    pub time: Time,
-    /// Drop reason.
-    pub reason: String,
-    /// Symbol of the place.
-    pub location: String,
-    /// Device.
-    pub interface: String,
-    /// Size in bytes.
-    pub length: u32,
-    /// The limit it met.
-    pub limit_mtu: Option<u32>,
-    /// Its flow.
-    pub flow: Option<Flow>,
-    /// The pod whose packet it was.
-    pub pod: Option<Pod>,
-    /// Packets that the line stands for.
-    pub packets: u32,
-}
-
-/// What comes out, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "outputs are rare and short-lived")]
-pub enum Output {
-    /// A finding opens, changes materially, closes or is retracted.
-    Finding(Finding),
-    /// An ICMP error at a stage.
-    PacketTooBig(PacketTooBigReport),
-    /// A drop for size.
-    Drop(DropReport),
-    /// What can be seen of a pod changed.
-    Coverage(Coverage),
-    /// Something that MTU depends on changed.
-    Change(Change),
-    /// Evidence was lost.
-    Lost(Lost),
-}
+/// A fault that nothing met for so long is closed (contract, section 2).
+const IDLE: Time = 600 * SECOND;
+/// Faults are judged again so often while they are young.
+const TICK: Time = SECOND / 4;
+/// A fault closed so long ago is forgotten.
+const FORGET: Time = 3600 * SECOND;
+/// A change explains what begins up to so long after it.
+const CHANGE_EXPLAINS: Time = 600 * SECOND;
 
 /// The diagnosis.
 #[derive(Debug)]
 pub struct Diagnoser {
     senses: Senses,
     topology: Topology,
+    faults: BTreeMap<FaultKey, Fault>,
+    published: BTreeMap<FaultKey, Published>,
+    latent: BTreeMap<String, Finding>,
+    errors: VecDeque<SeenError>,
+    stalls: Stalls,
+    changes: VecDeque<Change>,
     output: VecDeque<Output>,
+    next_tick: Option<Time>,
 }
 
 impl Diagnoser {
     /// A diagnosis that has seen nothing yet.
     pub fn new(senses: Senses) -> Self {
-        Self { senses, topology: Topology::default(), output: VecDeque::new() }
+        Self {
+            senses,
+            topology: Topology::default(),
+            faults: BTreeMap::new(),
+            published: BTreeMap::new(),
+            latent: BTreeMap::new(),
+            errors: VecDeque::new(),
+            stalls: Stalls::default(),
+            changes: VecDeque::new(),
+            output: VecDeque::new(),
+            next_tick: None,
+        }
+    }
+
+    /// The topology that the diagnosis works with.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// Takes an observation in.
-    pub fn handle_event(&mut self, _now: Time, _event: Event) {
-        let _ = (&self.senses, Outcome::Latent);
+    pub fn handle_event(&mut self, now: Time, event: Event) {
+        match event {
+            Event::Oversize(oversize) => self.handle_oversize(now, &oversize),
+            Event::PacketTooBig(seen) => self.handle_packet_too_big(now, &seen),
+            Event::Fragment(seen) => self.handle_fragment(now, &seen),
+            Event::Dropped(drop) => self.handle_dropped(now, &drop),
+            Event::IcmpGenerated(generated) => self.handle_icmp_generated(&generated),
+            Event::TcpRetransmit(retransmit) => self.handle_tcp_retransmit(now, &retransmit),
+            Event::TcpStateChange(change) => self.handle_tcp_state_change(now, &change),
+            Event::TcpMss(_) => {}
+            Event::Lost(lost) => self.output.push_back(Output::Lost(lost)),
+        }
     }
 
     /// Takes the state of links, routes and pods in; differences to the one before become `change` lines.
-    pub fn handle_topology(&mut self, _now: Time, topology: Topology) {
-        self.topology = topology;
+    pub fn handle_topology(&mut self, now: Time, topology: Topology) {
+        let before = std::mem::replace(&mut self.topology, topology);
+        if !before.interfaces.is_empty() {
+            for change in changes::between(now, &before, &self.topology) {
+                self.changes.push_back(change.clone());
+                self.output.push_back(Output::Change(change));
+            }
+        }
+        while self.changes.front().is_some_and(|change| change.time + CHANGE_EXPLAINS < now) {
+            self.changes.pop_front();
+        }
+        self.name_pods();
+        self.close_what_is_gone(now);
+        self.compare_mismatches(now);
     }
 
     /// Takes counters of a namespace in.
     pub fn handle_counters(&mut self, _now: Time, _counters: NetnsCounters) {}
 
     /// Lets time pass: waits for evidence end, findings close.
-    pub fn handle_timeout(&mut self, _now: Time) {}
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.next_tick = None;
+        let keys: Vec<FaultKey> = self.faults.keys().cloned().collect();
+        for key in keys {
+            self.judge(now, &key);
+        }
+        self.close_what_is_idle(now);
+        if self.faults.values().any(|fault| fault.closed.is_none()) {
+            self.next_tick = Some(now + TICK);
+        }
+    }
 
     /// When [`Self::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        self.next_tick
     }
 
     /// The next output, if there is one.
@@ -195,7 +143,174 @@ impl Diagnoser {
     }
 
     /// Draws the last conclusions from the evidence at hand and returns all findings in their final form.
-    pub fn finish(&mut self, _now: Time) -> Vec<Finding> {
-        Vec::new()
+    pub fn finish(&mut self, now: Time) -> Vec<Finding> {
+        self.handle_timeout(now);
+        let traffic = self.faults.keys().filter_map(|key| self.finding(now, key));
+        let mut findings: Vec<Finding> = traffic.chain(self.latent.values().cloned()).collect();
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        findings
     }
+
+    /// The fault with a key, new if need be.
+    fn fault(&mut self, key: FaultKey, pod: Option<Pod>, limit: Limit, time: Time) -> &mut Fault {
+        self.faults.entry(key.clone()).or_insert_with(|| Fault::new(key, pod, limit, time))
+    }
+
+    /// There is new evidence about a fault.
+    fn touch(&mut self, now: Time, key: &FaultKey) {
+        self.judge(now, key);
+        let tick = now + TICK;
+        self.next_tick = Some(self.next_tick.map_or(tick, |next| next.min(tick)));
+    }
+
+    /// Judges a fault and publishes what is new about it.
+    fn judge(&mut self, now: Time, key: &FaultKey) {
+        let Some(fault) = self.faults.get(key) else { return };
+        let Some(judgement) = fault.judge(now) else { return };
+        let state = if fault.closed.is_some() { State::Closed } else { State::Open };
+        let published = Published { judgement, state, limit: fault.limit.clone() };
+        let is_news = self.published.get(key).is_none_or(|before| {
+            before.judgement != judgement || before.state != state || before.limit != fault.limit
+        });
+        if is_news && let Some(finding) = self.finding(now, key) {
+            self.published.insert(key.clone(), published);
+            self.output.push_back(Output::Finding(finding));
+        }
+    }
+
+    fn finding(&self, now: Time, key: &FaultKey) -> Option<Finding> {
+        let fault = self.faults.get(key)?;
+        let judgement = fault.judge(now)?;
+        let cause = publish::cause(&self.topology, &self.faults, fault, self.change_before(fault));
+        publish::finding(&self.topology, fault, judgement, cause, now)
+    }
+
+    /// The last change before a fault began that concerns its interface.
+    fn change_before(&self, fault: &Fault) -> Option<String> {
+        let interface = fault.limit.interface.as_deref()?;
+        let change = self.changes.iter().rev().find(|change| {
+            change.time <= fault.first_seen + SECOND
+                && change.time + CHANGE_EXPLAINS >= fault.first_seen
+                && change.object.contains(interface)
+        })?;
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+        Some(format!(
+            "{} {} {} -> {}",
+            change.object,
+            change.what.name(),
+            text(&change.from),
+            text(&change.to)
+        ))
+    }
+
+    /// Names that became known later belong to the faults of before.
+    fn name_pods(&mut self) {
+        for fault in self.faults.values_mut() {
+            let Some(pod) = &mut fault.pod else { continue };
+            let current = self.topology.pods.iter().find(|other| other.key() == fault.key.pod);
+            if let Some(current) = current {
+                pod.clone_from(current);
+            }
+        }
+    }
+
+    /// Closes the faults whose limit, interface or pod is gone.
+    fn close_what_is_gone(&mut self, now: Time) {
+        let mut closed = Vec::new();
+        for (key, fault) in &mut self.faults {
+            if fault.closed.is_some() {
+                continue;
+            }
+            if let Some(why) = why_gone(&self.topology, fault) {
+                fault.closed = Some((now, why));
+                closed.push(key.clone());
+            }
+        }
+        for key in closed {
+            self.judge(now, &key);
+        }
+    }
+
+    fn close_what_is_idle(&mut self, now: Time) {
+        let idle: Vec<FaultKey> = self
+            .faults
+            .iter()
+            .filter(|(_, fault)| fault.closed.is_none() && fault.last_seen + IDLE < now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in idle {
+            if let Some(fault) = self.faults.get_mut(&key) {
+                fault.closed = Some((now, "no packet met it for ten minutes".to_owned()));
+            }
+            self.judge(now, &key);
+        }
+        self.faults.retain(|_, fault| fault.closed.as_ref().is_none_or(|(time, _)| time + FORGET >= now));
+        self.published.retain(|key, _| self.faults.contains_key(key));
+    }
+
+    /// Opens and closes the findings of mismatches.
+    fn compare_mismatches(&mut self, now: Time) {
+        let found: BTreeMap<String, Finding> = latent::mismatches(&self.topology)
+            .iter()
+            .filter_map(|mismatch| publish::latent(&self.topology, mismatch, now))
+            .map(|finding| (finding.id.clone(), finding))
+            .collect();
+        for (id, known) in &mut self.latent {
+            if !found.contains_key(id) && known.state == State::Open {
+                known.state = State::Closed;
+                known.ended = Some(now);
+                self.output.push_back(Output::Finding(known.clone()));
+            }
+        }
+        for (id, finding) in found {
+            let known = self.latent.get(&id);
+            if known.is_none_or(|known| known.state != State::Open || known.severity != finding.severity) {
+                self.output.push_back(Output::Finding(finding.clone()));
+                self.latent.insert(id, finding);
+            }
+        }
+        self.latent.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
+    }
+}
+
+/// Why a fault cannot go on, if so.
+fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
+    if fault.key.pod != PodKey::Node && !topology.pods.iter().any(|pod| pod.key() == fault.key.pod) {
+        return Some("the pod is gone".to_owned());
+    }
+    let largest = fault.flows.values().map(|flow| flow.largest).max()?;
+    let gone = |name: &Option<String>| format!("{} is gone", name.as_deref().unwrap_or("the interface"));
+    let (ifindex, limit) = match fault.key.joint {
+        Joint::Veth(ifindex) => {
+            let Some(end) = topology.interface(ifindex) else { return Some(gone(&fault.limit.interface)) };
+            let peer_mtu = end.peer.as_ref().and_then(|peer| peer.mtu)?;
+            let receives = match fault.key.direction {
+                Direction::FromPod => end.mtu,
+                Direction::ToPod | Direction::FromHost | Direction::ToHost => peer_mtu,
+            };
+            (ifindex, receives)
+        }
+        Joint::Port(ifindex) => (ifindex, topology.interface(ifindex).map_or(0, |port| port.mtu)),
+        Joint::Tunnel(ifindex) | Joint::Egress(ifindex, _) => {
+            (ifindex, topology.interface(ifindex).map_or(0, |device| topology.device_limit(device)))
+        }
+        Joint::PodDevice(..)
+        | Joint::Router(..)
+        | Joint::SilentPath
+        | Joint::FragmentFilter(_)
+        | Joint::Announcement(_) => return None,
+    };
+    if topology.interface(ifindex).is_none() {
+        return Some(gone(&fault.limit.interface));
+    }
+    let by_route = matches!(fault.limit.how, LimitHow::RouteMtu);
+    (limit >= largest && !by_route).then(|| format!("the limit is {limit} now"))
+}
+
+/// A short opaque name for something: the first 24 bits of FNV-1a.
+fn short_id(text: &str) -> String {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{:06x}", (hash ^ (hash >> 32)) & 0xff_ffff)
 }

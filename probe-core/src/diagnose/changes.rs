@@ -1,0 +1,79 @@
+//! What changed between two snapshots.
+use crate::model::Time;
+use crate::model::change::{Change, ChangeKind};
+use crate::model::interface::{Interface, Role};
+use crate::model::route::Route;
+use crate::model::topology::Topology;
+use std::collections::BTreeMap;
+
+/// Everything that MTU depends on and that differs.
+pub(super) fn between(now: Time, before: &Topology, after: &Topology) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut add = |what, object: String, from: Option<String>, to: Option<String>| {
+        changes.push(Change { time: now, what, object, from, to });
+    };
+    for (ifindex, old) in &before.interfaces {
+        match after.interfaces.get(ifindex).filter(|new| new.name == old.name) {
+            None if is_of_interest(old) => {
+                add(ChangeKind::LinkRemoved, old.name.clone(), Some(old.mtu.to_string()), None);
+            }
+            None => {}
+            Some(new) => {
+                if new.mtu != old.mtu {
+                    add(
+                        ChangeKind::LinkMtu,
+                        old.name.clone(),
+                        Some(old.mtu.to_string()),
+                        Some(new.mtu.to_string()),
+                    );
+                }
+                let peer = |interface: &Interface| interface.peer.as_ref().and_then(|peer| peer.mtu);
+                if let (Some(old_mtu), Some(new_mtu)) = (peer(old), peer(new))
+                    && old_mtu != new_mtu
+                {
+                    let object = format!("other end of {}", old.name);
+                    add(ChangeKind::LinkMtu, object, Some(old_mtu.to_string()), Some(new_mtu.to_string()));
+                }
+            }
+        }
+    }
+    for (ifindex, new) in &after.interfaces {
+        let known = before.interfaces.get(ifindex).is_some_and(|old| old.name == new.name);
+        if !known && is_of_interest(new) {
+            add(ChangeKind::LinkAdded, new.name.clone(), None, Some(new.mtu.to_string()));
+        }
+    }
+    let (old_routes, new_routes) = (route_mtus(before), route_mtus(after));
+    for (route, old_mtu) in &old_routes {
+        if let Some(new_mtu) = new_routes.get(route)
+            && new_mtu != old_mtu
+        {
+            let text = |mtu: &Option<u32>| mtu.map(|mtu| mtu.to_string());
+            add(ChangeKind::RouteMtu, route.clone(), text(old_mtu), text(new_mtu));
+        }
+    }
+    changes
+}
+
+/// Pods come and go all the time: `attach` and `detach` lines tell that.
+fn is_of_interest(interface: &Interface) -> bool {
+    matches!(interface.role, Role::Uplink | Role::Overlay | Role::Bridge)
+}
+
+fn route_mtus(topology: &Topology) -> BTreeMap<String, Option<u32>> {
+    topology
+        .routes
+        .iter()
+        .filter(|route| route.unicast)
+        .map(|route| (name_of(topology, route), route.mtu))
+        .collect()
+}
+
+fn name_of(topology: &Topology, route: &Route) -> String {
+    let destination = match route.destination {
+        Some((network, length)) => format!("{network}/{length}"),
+        None => format!("default ({})", route.family.name()),
+    };
+    let device = route.oif.and_then(|oif| topology.interface(oif)).map_or("", |interface| &interface.name);
+    format!("{destination} dev {device} table {}", route.table)
+}

@@ -1,0 +1,324 @@
+//! One fault: a pod, a direction, a family and a limiting joint, with all evidence about it.
+use super::evidence::{ERROR_TRAVELS, Fate, FlowEvidence, MAX_PROBES};
+use crate::model::finding::{Certainty, Direction, Kind, Limit, Outcome, Reason, Severity};
+use crate::model::flow::{Family, Flow, Protocol};
+use crate::model::pod::{Pod, PodKey};
+use crate::model::{SECOND, Time};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// The joint at which sizes do not fit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Joint {
+    /// The two ends of a veth; the index is the end on this side.
+    Veth(u32),
+    /// A port of a bridge or vswitch.
+    Port(u32),
+    /// A device or route of this node, with the size it takes.
+    Egress(u32, u32),
+    /// A tunnel and its underlay.
+    Tunnel(u32),
+    /// A device inside a pod's namespace.
+    PodDevice(u32, u32),
+    /// A router beyond this node, with the size it announced.
+    Router(IpAddr, u32),
+    /// A router beyond this node that does not answer.
+    SilentPath,
+    /// A filter that drops fragments, by the namespace it works in.
+    FragmentFilter(u32),
+    /// An announcement that no path would make.
+    Announcement(u32),
+}
+
+impl Joint {
+    /// Whether nothing on this joint can send an ICMP error.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::Veth(_) | Self::Port(_))
+    }
+}
+
+/// What tells one fault from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FaultKey {
+    /// Whose packets.
+    pub pod: PodKey,
+    /// Which way.
+    pub direction: Direction,
+    /// Which family.
+    pub family: Family,
+    /// Where.
+    pub joint: Joint,
+}
+
+/// Flows kept per fault; more are counted.
+const MAX_FLOWS: usize = 256;
+
+/// A flow is stalled when it has met the limit for so long.
+const STALL: Time = 3 * SECOND;
+
+/// A fault with all evidence about it.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What tells it from others.
+    pub key: FaultKey,
+    /// The pod; `None` for the node itself.
+    pub pod: Option<Pod>,
+    /// The limit.
+    pub limit: Limit,
+    /// Flows that met it, as the sender has them.
+    pub flows: BTreeMap<Flow, FlowEvidence>,
+    /// Packets of flows that were not kept.
+    pub packets_beyond: u64,
+    /// What the kernel said and where, e.g. `PKT_TOO_BIG in ip_forward`.
+    pub witnesses: BTreeSet<String>,
+    /// Where errors about it were dropped.
+    pub error_drops: BTreeSet<String>,
+    /// Errors to the sender of this fault would have been seen.
+    pub errors_observable: bool,
+    /// A hook saw the packets as well.
+    pub seen_at_hook: bool,
+    /// When the first packet met it.
+    pub first_seen: Time,
+    /// When the last did.
+    pub last_seen: Time,
+    /// When it ended, and why.
+    pub closed: Option<(Time, String)>,
+    /// Time since a packet met it for the first time after it was closed last.
+    pub reopened: bool,
+}
+
+/// What the evidence amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// Kind.
+    pub kind: Kind,
+    /// Reason of a black hole.
+    pub reason: Option<Reason>,
+    /// How bad.
+    pub severity: Severity,
+    /// How sure.
+    pub certainty: Certainty,
+    /// Worst outcome.
+    pub outcome: Outcome,
+}
+
+impl Fault {
+    /// A fault without evidence yet.
+    pub fn new(key: FaultKey, pod: Option<Pod>, limit: Limit, now: Time) -> Self {
+        Self {
+            key,
+            pod,
+            limit,
+            flows: BTreeMap::new(),
+            packets_beyond: 0,
+            witnesses: BTreeSet::new(),
+            error_drops: BTreeSet::new(),
+            errors_observable: true,
+            seen_at_hook: false,
+            first_seen: now,
+            last_seen: now,
+            closed: None,
+            reopened: false,
+        }
+    }
+
+    /// The evidence about a flow; `None` if too many flows are kept already.
+    pub fn flow(&mut self, flow: Flow, now: Time, packets: u64) -> Option<&mut FlowEvidence> {
+        self.last_seen = self.last_seen.max(now);
+        if self.closed.take().is_some() {
+            self.reopened = true;
+        }
+        if self.flows.len() >= MAX_FLOWS && !self.flows.contains_key(&flow) {
+            self.packets_beyond += packets;
+            return None;
+        }
+        Some(self.flows.entry(flow).or_insert_with(|| FlowEvidence::new(flow, now)))
+    }
+
+    /// What became of a flow.
+    pub fn fate(&self, flow: &FlowEvidence, now: Time) -> Fate {
+        if flow.drops == 0 {
+            return if flow.fragments_seen { Fate::Fragmented } else { Fate::Pending };
+        }
+        if flow.looks_like_probing() && !self.many_of_a_size(flow) {
+            return Fate::Probed;
+        }
+        if matches!(self.key.joint, Joint::SilentPath) {
+            return Fate::Untold(Reason::PathSilent);
+        }
+        if flow.errors_dropped > 0 {
+            return Fate::Untold(Reason::IcmpFiltered);
+        }
+        if flow.told_at.is_some() {
+            return match flow.flow.protocol {
+                Protocol::Tcp if flow.after_told >= 2 => Fate::Untold(Reason::IcmpIgnored),
+                Protocol::Tcp => Fate::Recovered,
+                Protocol::Udp | Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => {
+                    if flow.packets > MAX_PROBES { Fate::ToldAndLost } else { Fate::Recovered }
+                }
+            };
+        }
+        match self.key.joint {
+            Joint::Veth(_) | Joint::Port(_) => Fate::Untold(Reason::SilentLinkDrop),
+            // The error goes to the tunnel's own outer address; the node's own sockets learn from it.
+            Joint::Tunnel(_) if self.pod.is_none() => Fate::Recovered,
+            Joint::Tunnel(_) => Fate::Untold(Reason::IcmpMisdirected),
+            Joint::Egress(..) | Joint::PodDevice(..) | Joint::Router(..) => {
+                if now < flow.last_drop.unwrap_or(flow.last) + ERROR_TRAVELS && flow.drops < 2
+                    || now < flow.first + ERROR_TRAVELS
+                {
+                    Fate::Pending
+                } else {
+                    Fate::Untold(Reason::IcmpLost)
+                }
+            }
+            Joint::SilentPath => Fate::Untold(Reason::PathSilent),
+            Joint::FragmentFilter(_) | Joint::Announcement(_) => Fate::ToldAndLost,
+        }
+    }
+
+    /// Several flows to one remote address lost so many packets of one size that no prober sends them.
+    fn many_of_a_size(&self, flow: &FlowEvidence) -> bool {
+        let remote = |flow: &Flow| match self.key.direction {
+            Direction::FromPod | Direction::FromHost => flow.dst,
+            Direction::ToPod | Direction::ToHost => flow.src,
+        };
+        flow.sizes.keys().any(|size| {
+            let packets: u64 = self
+                .flows
+                .values()
+                .filter(|other| {
+                    other.flow.protocol == flow.flow.protocol && remote(&other.flow) == remote(&flow.flow)
+                })
+                .filter_map(|other| other.sizes.get(size))
+                .sum();
+            packets > MAX_PROBES
+        })
+    }
+
+    /// What the evidence amounts to; `None` while it is too early to say.
+    pub fn judge(&self, now: Time) -> Option<Judgement> {
+        match self.key.joint {
+            Joint::FragmentFilter(_) => return Some(self.judge_fragments()),
+            Joint::Announcement(_) => return Some(self.judge_announcement()),
+            Joint::Veth(_)
+            | Joint::Port(_)
+            | Joint::Egress(..)
+            | Joint::Tunnel(_)
+            | Joint::PodDevice(..)
+            | Joint::Router(..)
+            | Joint::SilentPath => {}
+        }
+        let fates: Vec<(&FlowEvidence, Fate)> =
+            self.flows.values().map(|flow| (flow, self.fate(flow, now))).collect();
+        if let Some(reason) = self.worst_reason(&fates) {
+            return Some(self.judge_black_hole(&fates, reason));
+        }
+        let any = |fate: Fate| fates.iter().any(|(_, other)| *other == fate);
+        let beyond = matches!(self.key.joint, Joint::Router(..));
+        let (kind, severity, outcome) = if any(Fate::ToldAndLost) {
+            (Kind::OversizeDropped, Severity::Warning, Outcome::Lost)
+        } else if any(Fate::Recovered) {
+            let severity = if beyond { Severity::Info } else { Severity::Warning };
+            (Kind::OversizeDropped, severity, Outcome::Recovered)
+        } else if any(Fate::Fragmented) {
+            (Kind::OversizeFragmented, Severity::Warning, Outcome::Fragmented)
+        } else if any(Fate::Probed) {
+            (Kind::OversizeDropped, Severity::Info, Outcome::Recovered)
+        } else {
+            return None;
+        };
+        let certainty =
+            if beyond && !self.seen_at_hook { Certainty::Suspected } else { Certainty::Confirmed };
+        Some(Judgement { kind, reason: None, severity, certainty, outcome })
+    }
+
+    fn worst_reason(&self, fates: &[(&FlowEvidence, Fate)]) -> Option<Reason> {
+        let has = |reason| fates.iter().any(|(_, fate)| *fate == Fate::Untold(reason));
+        // A witnessed cause explains more than an absence.
+        [
+            Reason::IcmpFiltered,
+            Reason::DatapathDrop,
+            Reason::SilentLinkDrop,
+            Reason::IcmpMisdirected,
+            Reason::IcmpIgnored,
+            Reason::IcmpLost,
+            Reason::PathSilent,
+        ]
+        .into_iter()
+        .find(|reason| has(*reason))
+    }
+
+    fn judge_black_hole(&self, fates: &[(&FlowEvidence, Fate)], reason: Reason) -> Judgement {
+        let untold: Vec<&FlowEvidence> =
+            fates.iter().filter(|(_, fate)| matches!(fate, Fate::Untold(_))).map(|(flow, _)| *flow).collect();
+        let losses: u64 = untold.iter().map(|flow| flow.drops).sum();
+        let several_sends = untold.len() > 1 || untold.iter().any(|flow| flow.last > flow.first);
+        let stalled = untold.iter().any(|flow| flow.last >= flow.first + STALL);
+        let all_got_through = untold.iter().all(|flow| flow.got_through);
+        let unobservable = reason == Reason::IcmpLost && !self.errors_observable;
+        let severity = if unobservable {
+            Severity::Info
+        } else if all_got_through || !(losses >= 3 && several_sends || stalled) {
+            Severity::Warning
+        } else {
+            Severity::Critical
+        };
+        let suspected = unobservable || reason == Reason::PathSilent && untold.len() < 2;
+        Judgement {
+            kind: Kind::PmtuBlackHole,
+            reason: Some(reason),
+            severity,
+            certainty: if suspected { Certainty::Suspected } else { Certainty::Confirmed },
+            outcome: if all_got_through { Outcome::Recovered } else { Outcome::Lost },
+        }
+    }
+
+    fn judge_fragments(&self) -> Judgement {
+        let losses: u64 = self.flows.values().map(|flow| flow.drops).sum();
+        let several_sends = self.flows.len() > 1 || self.last_seen > self.first_seen;
+        let severity = if losses >= 3 && several_sends { Severity::Critical } else { Severity::Warning };
+        Judgement {
+            kind: Kind::FragmentsLost,
+            reason: None,
+            severity,
+            certainty: Certainty::Confirmed,
+            outcome: Outcome::Lost,
+        }
+    }
+
+    fn judge_announcement(&self) -> Judgement {
+        // Accepted below the sender's floor means a path MTU below every real one.
+        let lowered = self.flows.values().any(|flow| flow.told_at.is_some())
+            && self.limit.mtu.is_some_and(|mtu| mtu < super::errors::IPV4_MIN_PMTU)
+            && self.key.family == Family::Ipv4;
+        Judgement {
+            kind: Kind::PacketTooBigImplausible,
+            reason: None,
+            severity: if lowered { Severity::Warning } else { Severity::Info },
+            certainty: Certainty::Confirmed,
+            outcome: Outcome::Delivered,
+        }
+    }
+
+    /// What became of a flow, in the words of the contract.
+    pub fn outcome(&self, flow: &FlowEvidence, now: Time) -> Outcome {
+        match self.fate(flow, now) {
+            Fate::Pending => Outcome::Delivered,
+            Fate::Probed | Fate::Recovered => Outcome::Recovered,
+            Fate::Fragmented => Outcome::Fragmented,
+            Fate::Untold(_) if flow.got_through => Outcome::Recovered,
+            Fate::ToldAndLost | Fate::Untold(_) => match self.key.joint {
+                Joint::Announcement(_) => Outcome::Delivered,
+                Joint::Veth(_)
+                | Joint::Port(_)
+                | Joint::Egress(..)
+                | Joint::Tunnel(_)
+                | Joint::PodDevice(..)
+                | Joint::Router(..)
+                | Joint::SilentPath
+                | Joint::FragmentFilter(_) => Outcome::Lost,
+            },
+        }
+    }
+}

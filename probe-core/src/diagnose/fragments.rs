@@ -1,0 +1,175 @@
+//! Fragmentation on this node, and fragments that are lost.
+use super::Diagnoser;
+use super::drops;
+use super::fault::{FaultKey, Joint};
+use super::subject;
+use crate::model::Time;
+use crate::model::event::{FragmentSeen, Oversize, OversizeHow};
+use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
+use crate::model::interface::Interface;
+use crate::model::packet::Packet;
+use crate::model::packet_too_big::HookDirection;
+use crate::model::size_drop::PacketDropped;
+
+impl Diagnoser {
+    /// A packet at a hook that is larger than its egress: a suspicion until a drop or a fragment confirms it.
+    pub(super) fn handle_oversize(&mut self, now: Time, oversize: &Oversize) {
+        match oversize.how {
+            OversizeHow::Route | OversizeHow::Tunnel if !oversize.packet.df => {
+                self.expect_fragments(now, oversize);
+            }
+            // With DF the kernel frees it and says so; the hook is a second witness only.
+            OversizeHow::Route | OversizeHow::Tunnel | OversizeHow::Device => {}
+            OversizeHow::Peer => {
+                let witness = |key: &&FaultKey| matches!(key.joint, Joint::Veth(ifindex) if ifindex == oversize.ifindex);
+                if let Some(key) = self.faults.keys().find(witness).cloned()
+                    && let Some(fault) = self.faults.get_mut(&key)
+                {
+                    fault.seen_at_hook = true;
+                }
+            }
+        }
+    }
+
+    /// The route of a packet without DF is smaller: the node will cut it.
+    fn expect_fragments(&mut self, now: Time, oversize: &Oversize) {
+        let Some(egress) = oversize.egress_ifindex else { return };
+        let interface = self.topology.interface(egress);
+        let (joint, at, how) = match oversize.how {
+            OversizeHow::Tunnel => (Joint::Tunnel(egress), LimitAt::Overlay, LimitHow::UnderlayMinusOverhead),
+            OversizeHow::Route | OversizeHow::Peer | OversizeHow::Device => {
+                let device = interface.is_some_and(|interface| interface.mtu == oversize.limit);
+                let how = if device { LimitHow::DeviceMtu } else { LimitHow::RouteMtu };
+                (Joint::Egress(egress, oversize.limit), LimitAt::Node, how)
+            }
+        };
+        let limit = Limit {
+            mtu: Some(oversize.limit),
+            between: None,
+            at,
+            interface: interface.map(|interface| interface.name.clone()),
+            router: None,
+            how,
+        };
+        let subject =
+            subject::of_packet(&self.topology, &oversize.packet.flow, Some(oversize.ifindex), Some(egress));
+        let key = FaultKey {
+            pod: subject.key(),
+            direction: subject.direction,
+            family: oversize.packet.family(),
+            joint,
+        };
+        let packets = u64::from(oversize.packets.max(1));
+        let fault = self.fault(key.clone(), subject.pod, limit, oversize.time);
+        fault.seen_at_hook = true;
+        if let Some(flow) = fault.flow(oversize.packet.flow, oversize.time, packets) {
+            flow.add(oversize.time, &oversize.packet, oversize.length, packets);
+            flow.fragmented += packets;
+        }
+        self.touch(now, &key);
+    }
+
+    /// A first fragment leaves: of a tunnel's outer packet, or of a packet that was expected to be cut. Fragments that
+    /// the sender made itself came in as fragments and match neither.
+    pub(super) fn handle_fragment(&mut self, now: Time, seen: &FragmentSeen) {
+        if seen.direction != HookDirection::Egress {
+            return;
+        }
+        if let Some((tunnel, inner)) = self.inside_tunnel(&seen.packet) {
+            return self.handle_outer_fragment(now, seen, &tunnel, &inner);
+        }
+        let keys: Vec<FaultKey> = self
+            .faults
+            .iter()
+            .filter(|(key, _)| match key.joint {
+                Joint::Egress(ifindex, _) => ifindex == seen.ifindex,
+                Joint::Tunnel(_) => true,
+                Joint::Veth(_)
+                | Joint::Port(_)
+                | Joint::PodDevice(..)
+                | Joint::Router(..)
+                | Joint::SilentPath
+                | Joint::FragmentFilter(_)
+                | Joint::Announcement(_) => false,
+            })
+            .filter(|(_, fault)| fault.flows.values().any(|flow| flow.fragmented > 0))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in keys {
+            let Some(fault) = self.faults.get_mut(&key) else { continue };
+            let mut confirmed = false;
+            for flow in fault.flows.values_mut().filter(|flow| flow.fragmented > 0) {
+                let same_flow = flow.flow == seen.packet.flow;
+                let same_id = flow.recent.iter().any(|id| id.is_fragment_of(&seen.packet));
+                if same_flow || same_id {
+                    flow.fragments_seen = true;
+                    confirmed = true;
+                }
+            }
+            if confirmed {
+                fault.witnesses.insert("fragments seen at the egress hook".to_owned());
+                self.touch(now, &key);
+            }
+        }
+    }
+
+    fn handle_outer_fragment(&mut self, now: Time, seen: &FragmentSeen, tunnel: &Interface, inner: &Packet) {
+        let met = self.met_in_tunnel(tunnel, inner);
+        // Another reason to cut it (a smaller route for the outer packet) is no fault of the tunnel's arithmetic.
+        if met.limit.mtu.is_some_and(|mtu| inner.length <= mtu && inner.length != 0) {
+            return;
+        }
+        let key = FaultKey {
+            pod: met.subject.key(),
+            direction: met.subject.direction,
+            family: inner.family(),
+            joint: met.joint,
+        };
+        let packets = u64::from(seen.packets.max(1));
+        let fault = self.fault(key.clone(), met.subject.pod, met.limit, seen.time);
+        fault.seen_at_hook = true;
+        fault.witnesses.insert("outer fragments seen at the uplink's egress hook".to_owned());
+        if let Some(flow) = fault.flow(inner.flow, seen.time, packets) {
+            flow.add(seen.time, inner, inner.length, packets);
+            flow.fragmented += packets;
+            flow.fragments_seen = true;
+        }
+        self.touch(now, &key);
+    }
+
+    /// A filter dropped a fragment, on the node or in a pod.
+    pub(super) fn handle_fragment_dropped(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
+        let in_pod = self.pod_of_drop(drop);
+        let came_by = (drop.netns == self.topology.netns_inode).then_some(drop.ifindex);
+        let subject = match in_pod {
+            Some(pod) => {
+                let from = pod.addresses.contains(&packet.flow.src);
+                let direction = if from { Direction::FromPod } else { Direction::ToPod };
+                subject::of_pod(Some(&pod), direction)
+            }
+            None => subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex),
+        };
+        let place = format!("{} in {}", drop.reason, drops::name_of(&drop.location));
+        let key = FaultKey {
+            pod: subject.key(),
+            direction: subject.direction,
+            family: packet.family(),
+            joint: Joint::FragmentFilter(drop.netns),
+        };
+        let limit = Limit {
+            mtu: None,
+            between: None,
+            at: if drop.netns == self.topology.netns_inode { LimitAt::Node } else { LimitAt::Pod },
+            interface: (!drop.device.is_empty()).then(|| drop.device.clone()),
+            router: None,
+            how: LimitHow::Bounds,
+        };
+        let packets = u64::from(drop.packets.max(1));
+        let fault = self.fault(key.clone(), subject.pod, limit, drop.time);
+        fault.witnesses.insert(place);
+        if let Some(flow) = fault.flow(packet.flow, drop.time, packets) {
+            flow.add_drops(drop.time, packet, packet.length, packets);
+        }
+        self.touch(now, &key);
+    }
+}

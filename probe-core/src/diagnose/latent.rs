@@ -1,0 +1,196 @@
+//! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
+use crate::model::finding::{Kind, LimitAt, LimitHow};
+use crate::model::flow::Family;
+use crate::model::interface::{Interface, Role};
+use crate::model::pod::Pod;
+use crate::model::topology::Topology;
+use std::net::IpAddr;
+
+/// A mismatch, as the topology shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// Kind.
+    pub kind: Kind,
+    /// The interface at which it lies.
+    pub ifindex: u32,
+    /// Its name.
+    pub interface: String,
+    /// Largest packet in bytes that passes.
+    pub limit: u32,
+    /// Largest packet in bytes that is sent towards it.
+    pub larger: u32,
+    /// Where the limit is.
+    pub at: LimitAt,
+    /// How it is known.
+    pub how: LimitHow,
+    /// The one pod concerned; `None` for a joint that pods share.
+    pub pod: Option<Pod>,
+    /// All pods concerned.
+    pub pods: Vec<Pod>,
+    /// Loss is certain, not only possible (an address family is off already).
+    pub certain: bool,
+}
+
+/// All mismatches of a topology.
+pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
+    let mut found = Vec::new();
+    for interface in topology.interfaces.values().filter(|interface| interface.up) {
+        found.extend(veth_ends(topology, interface));
+        found.extend(overlay(topology, interface));
+        found.extend(bridge(topology, interface));
+        found.extend(below_ipv6_minimum(topology, interface));
+    }
+    found.extend(topology.pods.iter().filter_map(|pod| egress(topology, pod)));
+    found
+}
+
+fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+    let peer_mtu = interface.peer.as_ref().filter(|peer| peer.nsid.is_some())?.mtu?;
+    if interface.role != Role::Pod || peer_mtu == interface.mtu {
+        return None;
+    }
+    let pod = topology.pod_behind(interface.ifindex).cloned();
+    Some(Mismatch {
+        kind: Kind::VethMtuMismatch,
+        ifindex: interface.ifindex,
+        interface: interface.name.clone(),
+        limit: peer_mtu.min(interface.mtu),
+        larger: peer_mtu.max(interface.mtu),
+        at: if peer_mtu < interface.mtu { LimitAt::Pod } else { LimitAt::Link },
+        how: LimitHow::PeerMtu,
+        pods: pod.iter().cloned().collect(),
+        pod,
+        certain: false,
+    })
+}
+
+/// A pod's MTU against the device and route that its traffic to the outside leaves by.
+fn egress(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
+    let (ifindex, pod_mtu) = (pod.host_ifindex?, pod.pod_mtu?);
+    let (egress, limit, how) = topology
+        .routes
+        .iter()
+        .filter(|route| route.unicast && route.destination.is_none() && route.table == MAIN_TABLE)
+        .filter_map(|route| {
+            let egress = topology.interface(route.oif?)?;
+            let device = topology.device_limit(egress);
+            match route.mtu {
+                Some(mtu) if mtu < device => Some((egress, mtu, LimitHow::RouteMtu)),
+                Some(_) | None => Some((egress, device, LimitHow::DeviceMtu)),
+            }
+        })
+        .min_by_key(|(_, limit, _)| *limit)?;
+    if pod_mtu <= limit {
+        return None;
+    }
+    Some(Mismatch {
+        kind: Kind::PodMtuExceedsEgress,
+        ifindex,
+        interface: egress.name.clone(),
+        limit,
+        larger: pod_mtu,
+        at: LimitAt::Node,
+        how,
+        pod: Some(pod.clone()),
+        pods: vec![pod.clone()],
+        certain: false,
+    })
+}
+
+/// `RT_TABLE_MAIN`.
+const MAIN_TABLE: u32 = 254;
+
+/// What can be put into a tunnel against what its underlay takes. The tunnel's own MTU is no fault if nobody sends that
+/// much.
+fn overlay(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+    interface.tunnel.as_ref()?.overhead?;
+    let limit = topology.device_limit(interface);
+    let largest_sender = topology.pods.iter().filter_map(|pod| pod.pod_mtu).max()?;
+    let larger = largest_sender.min(interface.mtu);
+    let is_routed_into =
+        topology.routes.iter().any(|route| route.unicast && route.oif == Some(interface.ifindex))
+            || interface.master.is_some();
+    if larger <= limit || !is_routed_into {
+        return None;
+    }
+    Some(Mismatch {
+        kind: Kind::OverlayMtuExceedsUnderlay,
+        ifindex: interface.ifindex,
+        interface: interface.name.clone(),
+        limit,
+        larger,
+        at: LimitAt::Overlay,
+        how: LimitHow::UnderlayMinusOverhead,
+        pod: None,
+        pods: topology
+            .pods
+            .iter()
+            .filter(|pod| pod.pod_mtu.is_some_and(|mtu| mtu > limit))
+            .cloned()
+            .collect(),
+        certain: false,
+    })
+}
+
+fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+    if interface.role != Role::Bridge && interface.kind != "bridge" {
+        return None;
+    }
+    let ports: Vec<&Interface> = topology
+        .interfaces
+        .values()
+        .filter(|port| port.up && port.master == Some(interface.ifindex))
+        .collect();
+    // What pods on its ports send counts, and what the ports and the bridge itself take.
+    let taken = ports.iter().map(|port| port.mtu).chain([interface.mtu]);
+    let sent = ports.iter().map(|port| port.peer.as_ref().and_then(|peer| peer.mtu).unwrap_or(port.mtu));
+    let (limit, larger) = (taken.min()?, sent.chain([interface.mtu]).max()?);
+    if ports.is_empty() || larger <= limit {
+        return None;
+    }
+    let pods: Vec<Pod> = ports.iter().filter_map(|port| topology.pod_behind(port.ifindex)).cloned().collect();
+    Some(Mismatch {
+        kind: Kind::BridgeMtuMismatch,
+        ifindex: interface.ifindex,
+        interface: interface.name.clone(),
+        limit,
+        larger,
+        at: LimitAt::Link,
+        how: LimitHow::PeerMtu,
+        pod: None,
+        pods,
+        certain: false,
+    })
+}
+
+/// Below 1280 the kernel takes IPv6 off an interface (RFC 8200 section 5, `addrconf_notify`).
+fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+    let minimum = Family::Ipv6.minimum_mtu();
+    let pod_mtu = interface.peer.as_ref().and_then(|peer| peer.mtu);
+    let smallest = pod_mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
+    if interface.role != Role::Pod || smallest >= minimum {
+        return None;
+    }
+    let is_global = |address: &&IpAddr| match address {
+        IpAddr::V6(address) => !address.is_unicast_link_local(),
+        IpAddr::V4(_) => false,
+    };
+    let others_have = topology
+        .pods
+        .iter()
+        .filter(|pod| pod.host_ifindex != Some(interface.ifindex))
+        .any(|pod| pod.addresses.iter().any(|address| is_global(&address)));
+    let pod = topology.pod_behind(interface.ifindex).cloned();
+    Some(Mismatch {
+        kind: Kind::MtuBelowIpv6Minimum,
+        ifindex: interface.ifindex,
+        interface: interface.name.clone(),
+        limit: smallest,
+        larger: minimum,
+        at: if pod_mtu == Some(smallest) { LimitAt::Pod } else { LimitAt::Link },
+        how: LimitHow::DeviceMtu,
+        pods: pod.iter().cloned().collect(),
+        pod,
+        certain: others_have,
+    })
+}

@@ -1,0 +1,249 @@
+//! From faults and mismatches to findings.
+use super::fault::{Fault, FaultKey, Joint, Judgement};
+use super::latent::Mismatch;
+use super::rules::{self, Case, Teller, Telling};
+use super::short_id;
+use crate::model::finding::{
+    Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, Outcome, Severity, State,
+};
+use crate::model::interface::Role;
+use crate::model::pod::PodKey;
+use crate::model::topology::Topology;
+use crate::model::{SECOND, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Flows listed in a finding; all are counted.
+const MAX_FLOWS_SHOWN: usize = 20;
+
+/// A finding that was published, as it was last.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    pub judgement: Judgement,
+    pub state: State,
+    pub limit: Limit,
+}
+
+/// The finding of a fault.
+pub(super) fn finding(
+    topology: &Topology,
+    fault: &Fault,
+    judgement: Judgement,
+    cause: Cause,
+    now: Time,
+) -> Option<Finding> {
+    let rule = rules::rule(judgement.kind)?;
+    let Teller::Traffic(tell) = rule.tell else { return None };
+    let Telling { title, explanation, fixes } = tell(&Case { topology, fault, judgement });
+    let (state, ended) = match &fault.closed {
+        Some((time, _)) => (State::Closed, Some(*time)),
+        None => (State::Open, None),
+    };
+    let explanation = match &fault.closed {
+        Some((_, why)) => format!("{explanation} Closed: {why}."),
+        None => explanation,
+    };
+    Some(Finding {
+        id: short_id(&format!("{:?}", fault.key)),
+        state,
+        kind: judgement.kind,
+        reason: judgement.reason,
+        severity: judgement.severity,
+        certainty: judgement.certainty,
+        family: Some(fault.key.family),
+        cause: Some(cause),
+        pod: fault.pod.clone(),
+        pods: Vec::new(),
+        direction: Some(fault.key.direction),
+        limit: fault.limit.clone(),
+        outcome: judgement.outcome,
+        flows: flow_reports(fault, now),
+        counts: counts(fault),
+        first_seen: fault.first_seen,
+        last_seen: fault.last_seen,
+        ended,
+        impact: impact(fault, judgement, now),
+        chain: chain(topology, fault),
+        title,
+        explanation,
+        fixes,
+    })
+}
+
+fn flow_reports(fault: &Fault, now: Time) -> Vec<FlowReport> {
+    let mut flows: Vec<FlowReport> = fault
+        .flows
+        .values()
+        .map(|flow| FlowReport {
+            flow: flow.flow,
+            nat: None,
+            packets: flow.packets,
+            largest_packet: flow.largest,
+            df: flow.df,
+            outcome: fault.outcome(flow, now),
+        })
+        .collect();
+    flows.sort_by_key(|flow| std::cmp::Reverse((flow.outcome, flow.packets)));
+    flows.truncate(MAX_FLOWS_SHOWN);
+    flows
+}
+
+fn counts(fault: &Fault) -> Counts {
+    let mut counts = Counts { oversize_packets: fault.packets_beyond, ..Counts::default() };
+    for flow in fault.flows.values() {
+        counts.oversize_packets += flow.packets;
+        counts.dropped_packets += flow.drops;
+        counts.ptb_generated += flow.errors_made.max(flow.errors_delivered);
+        counts.ptb_delivered += flow.errors_delivered.saturating_sub(flow.errors_dropped);
+        counts.fragments_created += flow.fragmented * 2;
+        counts.retransmits += flow.retransmits;
+    }
+    counts
+}
+
+fn impact(fault: &Fault, judgement: Judgement, now: Time) -> Impact {
+    let lost: u64 = fault.flows.values().map(|flow| flow.drops).sum();
+    let seconds = (fault.last_seen.saturating_sub(fault.first_seen) / SECOND).max(1);
+    let stalled = if judgement.kind == Kind::PmtuBlackHole {
+        fault.flows.values().filter(|flow| fault.outcome(flow, now) == Outcome::Lost).count()
+    } else {
+        0
+    };
+    Impact { stalled_flows: stalled as u64, lost_per_minute: lost * 60 / seconds }
+}
+
+/// The chain of MTUs from the pod outwards, with the limiting joint in brackets.
+fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
+    let pod = fault.pod.as_ref()?;
+    let host_end = topology.interface(pod.host_ifindex?)?;
+    let mark = |text: String, limiting: bool| if limiting { format!("[{text}]") } else { text };
+    let inner = format!(
+        "pod {} {}",
+        pod.pod_interface.as_deref().unwrap_or("?"),
+        pod.pod_mtu.map_or_else(|| "?".to_owned(), |mtu| mtu.to_string())
+    );
+    let outer = format!("{} {}", host_end.name, host_end.mtu);
+    let from_pod = fault.key.direction == Direction::FromPod;
+    let mut chain = match fault.key.joint {
+        Joint::Veth(_) => vec![mark(inner, !from_pod), mark(outer, from_pod)],
+        Joint::PodDevice(..) => {
+            vec![
+                mark(format!("{} {}", fault.limit.interface.as_deref()?, fault.limit.mtu?), true),
+                inner,
+                outer,
+            ]
+        }
+        Joint::Port(_)
+        | Joint::Egress(..)
+        | Joint::Tunnel(_)
+        | Joint::Router(..)
+        | Joint::SilentPath
+        | Joint::FragmentFilter(_)
+        | Joint::Announcement(_) => vec![inner, outer],
+    };
+    match &fault.key.joint {
+        Joint::Port(ifindex) | Joint::Egress(ifindex, _) => {
+            let name = topology.interface(*ifindex).map_or("?", |interface| interface.name.as_str());
+            chain.push(mark(format!("{name} {}", fault.limit.mtu?), true));
+        }
+        Joint::Tunnel(ifindex) => {
+            let tunnel = topology.interface(*ifindex)?;
+            chain.push(format!("{} {}", tunnel.name, tunnel.mtu));
+            let underlay = topology.interface(tunnel.tunnel.as_ref()?.underlay?)?;
+            let overhead = tunnel.tunnel.as_ref()?.overhead?;
+            chain.push(mark(format!("{} {} - {overhead}", underlay.name, underlay.mtu), true));
+        }
+        Joint::Router(router, mtu) => chain.push(mark(format!("router {router} {mtu}"), true)),
+        Joint::SilentPath => chain.push(mark("beyond this node".to_owned(), true)),
+        Joint::Veth(_) | Joint::PodDevice(..) | Joint::FragmentFilter(_) | Joint::Announcement(_) => {}
+    }
+    if !from_pod {
+        chain.reverse();
+    }
+    Some(chain.join(" > "))
+}
+
+/// What one fault has in common with others: the joint, without the pod.
+pub(super) fn cause(
+    topology: &Topology,
+    faults: &BTreeMap<FaultKey, Fault>,
+    fault: &Fault,
+    changed: Option<String>,
+) -> Cause {
+    let joint = &fault.key.joint;
+    let affected: BTreeSet<&PodKey> = faults
+        .values()
+        .filter(|other| other.key.joint == *joint && other.pod.is_some())
+        .map(|other| &other.key.pod)
+        .collect();
+    let limit = fault.limit.mtu.map_or_else(|| "less".to_owned(), |mtu| mtu.to_string());
+    let place = fault.limit.interface.clone().unwrap_or_default();
+    let role = |ifindex: &u32| topology.interface(*ifindex).map(|interface| interface.role);
+    let (scope, title) = match joint {
+        Joint::Veth(ifindex) if role(ifindex) == Some(Role::Pod) => {
+            ("pod", format!("the two ends of a veth differ: {place} takes {limit}"))
+        }
+        Joint::Veth(_) => ("link", format!("the link partner of {place} takes {limit}")),
+        Joint::Port(_) => ("bridge", format!("port {place} takes {limit}, others of its bridge send more")),
+        Joint::Egress(ifindex, _) => match role(ifindex) {
+            Some(Role::Uplink) => ("uplink", format!("{place} carries {limit}, pods send more")),
+            Some(Role::Overlay) => ("overlay", format!("{place} carries {limit}, pods send more")),
+            Some(Role::Bridge) => ("bridge", format!("{place} carries {limit}")),
+            Some(Role::Pod | Role::Port | Role::Link) | None => ("link", format!("{place} carries {limit}")),
+        },
+        Joint::Tunnel(_) => {
+            ("overlay", format!("{place} carries {limit} inside its underlay, pods send more"))
+        }
+        Joint::PodDevice(..) => ("pod", format!("{place} inside the pod carries {limit}")),
+        Joint::Router(router, mtu) => ("path", format!("router {router} carries {mtu}")),
+        Joint::SilentPath => ("path", "a path beyond this node drops large packets silently".to_owned()),
+        Joint::FragmentFilter(_) => ("filter", "a filter drops fragments".to_owned()),
+        Joint::Announcement(mtu) => ("path", format!("somebody announces an MTU of {mtu}")),
+    };
+    Cause {
+        id: short_id(&format!("{joint:?}"))[..4].to_owned(),
+        title,
+        scope,
+        pods_affected: u32::try_from(affected.len()).unwrap_or(u32::MAX),
+        pods_total: u32::try_from(topology.pods.len()).unwrap_or(u32::MAX),
+        changed,
+    }
+}
+
+/// The finding of a mismatch that no packet need have met.
+pub(super) fn latent(topology: &Topology, mismatch: &Mismatch, now: Time) -> Option<Finding> {
+    let rule = rules::rule(mismatch.kind)?;
+    let Teller::Latent(tell) = rule.tell else { return None };
+    let Telling { title, explanation, fixes } = tell(topology, mismatch);
+    Some(Finding {
+        id: short_id(&format!("{:?} {} {}", mismatch.kind, mismatch.ifindex, mismatch.limit)),
+        state: State::Open,
+        kind: mismatch.kind,
+        reason: None,
+        severity: if mismatch.certain { Severity::Warning } else { Severity::Info },
+        certainty: Certainty::Confirmed,
+        family: None,
+        cause: None,
+        pod: mismatch.pod.clone(),
+        pods: mismatch.pods.clone(),
+        direction: None,
+        limit: Limit {
+            mtu: Some(mismatch.limit),
+            between: None,
+            at: mismatch.at,
+            interface: Some(mismatch.interface.clone()),
+            router: None,
+            how: mismatch.how,
+        },
+        outcome: Outcome::Latent,
+        flows: Vec::new(),
+        counts: Counts::default(),
+        first_seen: now,
+        last_seen: now,
+        ended: None,
+        impact: Impact::default(),
+        chain: None,
+        title,
+        explanation,
+        fixes,
+    })
+}

@@ -1,0 +1,197 @@
+//! What each finding kind means, how it is proved and what to do: one file per kind, listed in one table.
+//!
+//! The table feeds the texts of findings, `mtuprobe explain` and the documentation.
+
+pub mod bridge_mtu_mismatch;
+pub mod fragments_lost;
+pub mod mtu_below_ipv6_minimum;
+pub mod overlay_mtu_exceeds_underlay;
+pub mod oversize_dropped;
+pub mod oversize_fragmented;
+pub mod packet_too_big_implausible;
+pub mod pmtu_black_hole;
+pub mod pod_mtu_exceeds_egress;
+pub mod veth_mtu_mismatch;
+
+use super::fault::{Fault, Judgement};
+use super::latent::Mismatch;
+use crate::model::finding::{Direction, Fix, FixWhen, Kind};
+use crate::model::flow::Family;
+use crate::model::pod::Pod;
+use crate::model::topology::Topology;
+
+/// What is known of a kind.
+#[derive(Debug)]
+pub struct Rule {
+    /// The kind.
+    pub kind: Kind,
+    /// What it means.
+    pub meaning: &'static str,
+    /// Which evidence proves it.
+    pub proof: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+    /// RFC sections and kernel functions.
+    pub references: &'static [&'static str],
+    /// Tells one case of it.
+    pub tell: Teller,
+}
+
+/// Tells a case in words.
+#[derive(Clone, Copy, Debug)]
+pub enum Teller {
+    /// Of packets that met a limit.
+    Traffic(fn(&Case<'_>) -> Telling),
+    /// Of a mismatch that none may have met.
+    Latent(fn(&Topology, &Mismatch) -> Telling),
+}
+
+/// A fault to tell of.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Links and pods.
+    pub topology: &'a Topology,
+    /// The evidence.
+    pub fault: &'a Fault,
+    /// What it amounts to.
+    pub judgement: Judgement,
+}
+
+/// A case in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// One line.
+    pub title: String,
+    /// What was seen, and which evidence proves it.
+    pub explanation: String,
+    /// What to do.
+    pub fixes: Vec<Fix>,
+}
+
+/// All kinds that are diagnosed.
+pub static RULES: [&Rule; 10] = [
+    &pmtu_black_hole::RULE,
+    &fragments_lost::RULE,
+    &oversize_dropped::RULE,
+    &oversize_fragmented::RULE,
+    &packet_too_big_implausible::RULE,
+    &veth_mtu_mismatch::RULE,
+    &pod_mtu_exceeds_egress::RULE,
+    &overlay_mtu_exceeds_underlay::RULE,
+    &bridge_mtu_mismatch::RULE,
+    &mtu_below_ipv6_minimum::RULE,
+];
+
+/// The rule of a kind; `None` for a kind that is not diagnosed yet.
+pub fn rule(kind: Kind) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.kind == kind)
+}
+
+impl Case<'_> {
+    /// The pod, or the node.
+    fn who(&self) -> String {
+        self.fault
+            .pod
+            .as_ref()
+            .map_or_else(|| "the node itself".to_owned(), |pod| format!("pod {}", pod.display_name()))
+    }
+
+    /// Which way, in words.
+    fn way(&self) -> &'static str {
+        match self.fault.key.direction {
+            Direction::FromPod | Direction::FromHost => "from",
+            Direction::ToPod | Direction::ToHost => "to",
+        }
+    }
+
+    /// The limiting interface, router or path.
+    fn joint(&self) -> String {
+        let limit = &self.fault.limit;
+        match (&limit.interface, limit.router) {
+            (Some(interface), _) => interface.clone(),
+            (None, Some(router)) => format!("router {router}"),
+            (None, None) => "the path".to_owned(),
+        }
+    }
+
+    /// The limit in bytes, or its bounds.
+    fn limit(&self) -> String {
+        match (self.fault.limit.mtu, self.fault.limit.between) {
+            (Some(mtu), _) => mtu.to_string(),
+            (None, Some((low, high))) => format!("between {low} and {}", high.saturating_sub(1)),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+
+    fn largest(&self) -> u32 {
+        self.fault.flows.values().map(|flow| flow.largest).max().unwrap_or(0)
+    }
+
+    fn packets(&self) -> u64 {
+        self.fault.packets_beyond + self.fault.flows.values().map(|flow| flow.packets).sum::<u64>()
+    }
+
+    fn drops(&self) -> u64 {
+        self.fault.packets_beyond + self.fault.flows.values().map(|flow| flow.drops).sum::<u64>()
+    }
+
+    /// The evidence that was witnessed, as a list.
+    fn witnesses(&self) -> String {
+        self.fault.witnesses.iter().cloned().collect::<Vec<_>>().join(", ")
+    }
+
+    /// A command that shows whether the limit is gone: the largest packet that should pass, with DF.
+    fn verify(&self, size: u32) -> Fix {
+        let (header, option) = match self.fault.key.family {
+            Family::Ipv4 => (28, "-4"),
+            Family::Ipv6 => (48, "-6"),
+        };
+        let payload = size.saturating_sub(header);
+        let remote = self.fault.flows.keys().next().map(|flow| match self.fault.key.direction {
+            Direction::FromPod | Direction::FromHost => flow.dst,
+            Direction::ToPod | Direction::ToHost => flow.src,
+        });
+        let ping = remote.map(|remote| format!("ping {option} -M do -c 3 -s {payload} {remote}"));
+        let command = match (&self.fault.pod, ping) {
+            (Some(pod), Some(ping)) => inside(pod, &ping),
+            (None, ping) => ping,
+            (Some(_), None) => None,
+        };
+        Fix {
+            when: FixWhen::Verify,
+            command,
+            text: format!("{size}-byte packets pass with DF set, and mtuprobe closes this finding"),
+        }
+    }
+}
+
+/// A command inside a pod's network namespace; `None` where no way into it is known.
+pub(super) fn inside(pod: &Pod, command: &str) -> Option<String> {
+    match (&pod.netns, pod.pid) {
+        (Some(path), _) => Some(format!("nsenter --net={path} {command}")),
+        (None, Some(pid)) => Some(format!("nsenter --target {pid} --net {command}")),
+        (None, None) => None,
+    }
+}
+
+/// A fix that lasts until the next restart.
+pub(super) fn now(command: Option<String>, text: impl Into<String>) -> Fix {
+    Fix { when: FixWhen::Now, command, text: text.into() }
+}
+
+/// A fix for good.
+pub(super) fn durable(text: impl Into<String>) -> Fix {
+    Fix { when: FixWhen::Durable, command: None, text: text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_one_rule_at_most() {
+        for rule in RULES {
+            assert_eq!(RULES.iter().filter(|other| other.kind == rule.kind).count(), 1, "{:?}", rule.kind);
+        }
+    }
+}

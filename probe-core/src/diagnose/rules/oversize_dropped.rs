@@ -1,0 +1,85 @@
+//! `oversize_dropped`: packets too big for the egress were dropped and the sender was told.
+use super::{Case, Rule, Teller, Telling, durable, inside, now};
+use crate::diagnose::fault::Joint;
+use crate::model::finding::{Direction, Kind, Outcome};
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    kind: Kind::OversizeDropped,
+    meaning: "Packets too big for the way out were dropped, and the sender was told by an ICMP error. TCP shrinks and goes \
+              on after a delay; an application that sends UDP must shrink by itself.",
+    proof: "The kernel dropped them as PKT_TOO_BIG (or a router beyond this node said so), and the ICMP error passed the \
+            sender's hook without a witnessed drop.",
+    remedy: "Give the pods the MTU of their way out, so that no first packet is lost.",
+    references: &["RFC 1191 section 3", "RFC 8201 section 4", "ip_forward, ip6_forward"],
+    tell: Teller::Traffic(tell),
+};
+
+fn tell(case: &Case<'_>) -> Telling {
+    let limit = case.limit();
+    let goes_on = case.judgement.outcome == Outcome::Lost;
+    let ending = if goes_on { "the sender goes on" } else { "the sender learned" };
+    let beyond = matches!(case.fault.key.joint, Joint::Router(..));
+    let place = if beyond { "beyond this node" } else { "on this node" };
+    let mut explanation = format!(
+        "{} packets of up to {} bytes {} {} were dropped {place}: {} takes {limit}",
+        case.drops(),
+        case.largest(),
+        case.way(),
+        case.who(),
+        case.joint()
+    );
+    if !beyond {
+        explanation.push_str(&format!(" ({})", case.witnesses()));
+    }
+    explanation.push_str(". The ICMP error with the size that passes reached the sender");
+    explanation.push_str(if goes_on {
+        ", and the application keeps sending packets of the old size: it must honour EMSGSIZE or the path MTU, or send without DF."
+    } else {
+        "; its connections went on with smaller packets after the first were lost."
+    });
+    let mut fixes = Vec::new();
+    if let Some(mtu) = case.fault.limit.mtu {
+        let command = match (&case.fault.pod, case.fault.key.direction) {
+            (Some(pod), Direction::FromPod) => pod
+                .pod_interface
+                .as_deref()
+                .and_then(|name| inside(pod, &format!("ip link set {name} mtu {mtu}"))),
+            (Some(_), Direction::ToPod | Direction::FromHost | Direction::ToHost) | (None, _) => None,
+        };
+        match case.fault.key.direction {
+            Direction::FromPod | Direction::FromHost if beyond => {
+                fixes.push(durable(format!(
+                    "nothing to repair on this node; applications that send large UDP packets to this destination must keep to {mtu}"
+                )));
+            }
+            Direction::FromPod | Direction::FromHost => {
+                fixes.push(now(
+                    command,
+                    format!("let the pod send at most {mtu}; lost at the next pod restart"),
+                ));
+                fixes.push(durable(format!(
+                    "set the pod MTU to {mtu} in the CNI's configuration, or raise {}",
+                    case.joint()
+                )));
+            }
+            Direction::ToPod | Direction::ToHost => {
+                fixes.push(durable(format!(
+                    "raise {} and the pod's interface from {mtu}, or let the remote sender keep to {mtu}",
+                    case.joint()
+                )));
+            }
+        }
+        fixes.push(case.verify(mtu));
+    }
+    Telling {
+        title: format!(
+            "packets above {limit} {} {} dropped at {}: {ending}",
+            case.way(),
+            case.who(),
+            case.joint()
+        ),
+        explanation,
+        fixes,
+    }
+}

@@ -1,0 +1,74 @@
+//! `oversize_fragmented`: packets too big are fragmented on this node.
+use super::{Case, Rule, Teller, Telling, durable, inside, now};
+use crate::diagnose::fault::Joint;
+use crate::model::finding::{Direction, Kind};
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    kind: Kind::OversizeFragmented,
+    meaning: "Packets too big for the way out are cut into fragments on this node: nothing is lost yet, but each packet \
+              costs two, and fragments die in many firewalls.",
+    proof: "First fragments were seen to leave at an egress hook, of packets that came in whole, or of a tunnel's outer \
+            packets.",
+    remedy: "Give the pods the MTU of their way out, less the tunnel's overhead.",
+    references: &["RFC 8900 (fragmentation is fragile)", "RFC 791 section 3.2", "ip_do_fragment"],
+    tell: Teller::Traffic(tell),
+};
+
+fn tell(case: &Case<'_>) -> Telling {
+    let (limit, who, joint) = (case.limit(), case.who(), case.joint());
+    let packets = case.packets();
+    let largest = case.largest();
+    let (title, explanation) = match case.fault.key.joint {
+        Joint::Tunnel(_) => (
+            format!("packets above {limit} {} {who} leave tunnel {joint} as fragments", case.way()),
+            format!(
+                "{packets} packets of up to {largest} bytes {} {who} were put into {joint}; with the tunnel's overhead they \
+                 are larger than the underlay takes, so each outer packet leaves as two fragments ({}). Nothing is lost \
+                 as long as every hop passes fragments.",
+                case.way(),
+                case.witnesses()
+            ),
+        ),
+        Joint::Veth(_)
+        | Joint::Port(_)
+        | Joint::Egress(..)
+        | Joint::PodDevice(..)
+        | Joint::Router(..)
+        | Joint::SilentPath
+        | Joint::FragmentFilter(_)
+        | Joint::Announcement(_) => (
+            format!("packets above {limit} {} {who} are fragmented at {joint}", case.way()),
+            format!(
+                "{packets} packets of up to {largest} bytes {} {who} came without DF and are larger than {joint} takes \
+                 ({limit}): this node cut them into fragments ({}).",
+                case.way(),
+                case.witnesses()
+            ),
+        ),
+    };
+    let mut fixes = Vec::new();
+    if let Some(mtu) = case.fault.limit.mtu {
+        let command = match (&case.fault.pod, case.fault.key.direction) {
+            (Some(pod), Direction::FromPod) => pod
+                .pod_interface
+                .as_deref()
+                .and_then(|name| inside(pod, &format!("ip link set {name} mtu {mtu}"))),
+            (Some(_), Direction::ToPod | Direction::FromHost | Direction::ToHost) | (None, _) => None,
+        };
+        fixes.push(now(command, format!("let the sender send at most {mtu}; lost at the next pod restart")));
+        fixes.push(durable(match case.fault.key.joint {
+            Joint::Tunnel(_) => format!("set the MTU of {joint} and of the pods to {mtu} in the CNI's configuration, or raise the underlay"),
+            Joint::Veth(_)
+            | Joint::Port(_)
+            | Joint::Egress(..)
+            | Joint::PodDevice(..)
+            | Joint::Router(..)
+            | Joint::SilentPath
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {joint}"),
+        }));
+        fixes.push(case.verify(mtu));
+    }
+    Telling { title, explanation, fixes }
+}

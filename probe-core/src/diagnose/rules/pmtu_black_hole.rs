@@ -1,0 +1,189 @@
+//! `pmtu_black_hole`: packets too big are dropped and the sender does not learn.
+use super::{Case, Rule, Teller, Telling, durable, inside, now};
+use crate::diagnose::fault::Joint;
+use crate::model::finding::{Direction, Fix, Kind, Reason};
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    kind: Kind::PmtuBlackHole,
+    meaning: "Packets above a size vanish and the sender is not told: connections open, small requests work, large ones hang.",
+    proof: "The kernel was seen to drop packets for their size, and no error can reach the sender (veth, bridge), or its \
+            drop was witnessed, or it did not arrive where it would have been seen. For a silent path: three \
+            retransmissions of one segment while smaller ones to the same address are acknowledged.",
+    remedy: "Give the sender the size that passes (pod MTU, route MTU), raise the limit, or let the ICMP error through.",
+    references: &[
+        "RFC 2923 section 2.1 (black holes)",
+        "RFC 4821 and RFC 8899 (discovery without ICMP)",
+        "RFC 4890 section 4.3.1 (do not filter packet too big)",
+        "is_skb_forwardable, ip_forward, ip_fragment",
+    ],
+    tell: Teller::Traffic(tell),
+};
+
+fn tell(case: &Case<'_>) -> Telling {
+    let reason = case.judgement.reason.unwrap_or(Reason::PathSilent);
+    Telling {
+        title: format!(
+            "packets above {} {} {} vanish at {}: {}",
+            case.limit(),
+            case.way(),
+            case.who(),
+            case.joint(),
+            in_short(reason)
+        ),
+        explanation: explain(case, reason),
+        fixes: fixes(case, reason),
+    }
+}
+
+fn in_short(reason: Reason) -> &'static str {
+    match reason {
+        Reason::SilentLinkDrop => "no ICMP error is possible there",
+        Reason::IcmpFiltered => "the ICMP error is filtered",
+        Reason::IcmpLost => "the ICMP error gets lost",
+        Reason::IcmpMisdirected => "the ICMP error goes to the tunnel's own address",
+        Reason::IcmpIgnored => "the ICMP error is ignored",
+        Reason::DatapathDrop => "another program drops them",
+        Reason::PathSilent => "no ICMP error comes back",
+    }
+}
+
+fn explain(case: &Case<'_>, reason: Reason) -> String {
+    let (drops, largest, limit) = (case.drops(), case.largest(), case.limit());
+    let seen = format!("{drops} packets of up to {largest} bytes were dropped ({})", case.witnesses());
+    match reason {
+        Reason::SilentLinkDrop => match case.fault.key.joint {
+            Joint::Port(_) => format!(
+                "{seen}: the port {} takes {limit} (and 4 bytes of slack for a VLAN tag). A bridge or vswitch drops \
+                 without an ICMP error and without any interface counter. Segmentation-offload packets may pass, so \
+                 large transfers can work while a single large packet is lost.",
+                case.joint()
+            ),
+            Joint::Veth(_)
+            | Joint::Egress(..)
+            | Joint::Tunnel(_)
+            | Joint::PodDevice(..)
+            | Joint::Router(..)
+            | Joint::SilentPath
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => format!(
+                "{seen}: the receiving end of the veth takes {limit} (and 4 bytes of slack for a VLAN tag). A veth drops \
+                 without an ICMP error; only rx_dropped and tx_dropped of its ends grow. Segmentation-offload packets \
+                 pass this check, so large transfers can work while a single large packet is lost.",
+            ),
+        },
+        Reason::IcmpFiltered => format!(
+            "{seen}; {} takes {limit}. ICMP errors were made, and their drop was witnessed: {}.",
+            case.joint(),
+            case.fault.error_drops.iter().cloned().collect::<Vec<_>>().join("; ")
+        ),
+        Reason::IcmpLost if !case.fault.errors_observable => format!(
+            "{seen}; {} takes {limit}. Whether the ICMP errors reached the sender could not be observed.",
+            case.joint()
+        ),
+        Reason::IcmpLost => format!(
+            "{seen}; {} takes {limit}. ICMP errors were made for them, none passed the sender's hook, and no drop of them \
+             was witnessed.",
+            case.joint()
+        ),
+        Reason::IcmpMisdirected => format!(
+            "{seen}: with the tunnel's overhead they are larger than the underlay of {}, and the outer packet must not be \
+             fragmented. The ICMP error is about the outer packet and goes to the node's own tunnel address; the pod \
+             never learns.",
+            case.joint()
+        ),
+        Reason::IcmpIgnored => format!(
+            "{seen}; {} takes {limit}. ICMP errors reached the pod's interface, yet the same connection repeated packets of \
+             the same size two seconds later and more.",
+            case.joint()
+        ),
+        Reason::DatapathDrop => format!("{seen} by another program, and no ICMP error was seen."),
+        Reason::PathSilent => {
+            let (low, high) = case.fault.limit.between.unwrap_or((0, largest));
+            let flows = case.fault.flows.len();
+            format!(
+                "{flows} TCP connections repeat segments of {high} bytes and more without an acknowledgement ({drops} \
+                 retransmissions), while segments of up to {low} bytes to the same address were acknowledged meanwhile. \
+                 Nothing was dropped on this node and no ICMP error came back: a router beyond it drops them silently."
+            )
+        }
+    }
+}
+
+fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
+    let limit = case.fault.limit.mtu;
+    let mut fixes = Vec::new();
+    match (&case.fault.key.joint, limit) {
+        (Joint::Veth(ifindex), Some(mtu)) => fixes.extend(veth_fixes(case, *ifindex, mtu)),
+        (Joint::Port(_), Some(mtu)) => {
+            fixes.push(now(
+                Some(format!("ip link set {} mtu {}", case.joint(), case.largest())),
+                format!("raise the port from {mtu}; its other end must take as much"),
+            ));
+            fixes.push(durable("give all ports of this bridge, and the pods behind them, the same MTU in the CNI's configuration"));
+        }
+        (Joint::Tunnel(_), Some(mtu)) => {
+            let command = sender_route(case, mtu);
+            fixes
+                .push(now(command, format!("let the pods send at most {mtu}; lost at the next pod restart")));
+            fixes.push(durable(format!(
+                "set the MTU of {} and of the pods to {mtu} in the CNI's configuration, or raise the underlay",
+                case.joint()
+            )));
+        }
+        (Joint::SilentPath, _) | (_, None) => {
+            let low = case.fault.limit.between.map_or(1280, |(low, _)| low);
+            let setting = "sysctl -w net.ipv4.tcp_mtu_probing=1";
+            let command =
+                case.fault.pod.as_ref().map_or(Some(setting.to_owned()), |pod| inside(pod, setting));
+            fixes.push(now(command, "TCP finds the size by itself (RFC 4821); lost at the next pod restart"));
+            fixes.push(durable(format!(
+                "clamp the MSS on the way out, or set a route MTU of about {low} to this destination; ask the operator of the path to let ICMP errors pass"
+            )));
+        }
+        (_, Some(mtu)) => {
+            let command = sender_route(case, mtu);
+            fixes.push(now(command, format!("let the sender send at most {mtu}; lost at the next restart")));
+            if reason == Reason::IcmpFiltered {
+                fixes.push(durable("let ICMP destination-unreachable code 4 and ICMPv6 packet-too-big pass the filter named above (RFC 4890)"));
+            }
+            fixes.push(durable(format!(
+                "set the pod MTU to {mtu} in the CNI's configuration, or raise {}",
+                case.joint()
+            )));
+        }
+    }
+    if let Some(mtu) = limit {
+        let size = if case.fault.key.joint.is_silent() { case.largest() } else { mtu };
+        fixes.push(case.verify(size));
+    }
+    fixes
+}
+
+/// A route MTU for the sender is the smallest change that helps.
+fn sender_route(case: &Case<'_>, mtu: u32) -> Option<String> {
+    let pod = case.fault.pod.as_ref()?;
+    let interface = pod.pod_interface.as_deref()?;
+    match case.fault.key.direction {
+        Direction::FromPod => inside(pod, &format!("ip link set {interface} mtu {mtu}")),
+        Direction::ToPod | Direction::FromHost | Direction::ToHost => None,
+    }
+}
+
+fn veth_fixes(case: &Case<'_>, ifindex: u32, mtu: u32) -> Vec<Fix> {
+    let Some(host_end) = case.topology.interface(ifindex) else { return Vec::new() };
+    let pod_mtu = host_end.peer.as_ref().and_then(|peer| peer.mtu);
+    let command = match (case.fault.key.direction, &case.fault.pod, pod_mtu) {
+        // The pod sends more than the host's end takes: raise the host's end.
+        (Direction::FromPod, _, Some(pod_mtu)) => {
+            Some(format!("ip link set {} mtu {pod_mtu}", host_end.name))
+        }
+        // The host sends more than the pod's end takes: lower the host's end, so that routing knows.
+        (Direction::ToPod, Some(_), _) => Some(format!("ip link set {} mtu {mtu}", host_end.name)),
+        (Direction::FromPod | Direction::ToPod | Direction::FromHost | Direction::ToHost, _, _) => None,
+    };
+    vec![
+        now(command, "give both ends of the veth the same MTU; lost at the next pod restart"),
+        durable("set one MTU for both ends in the CNI's configuration (it makes the pair)"),
+    ]
+}

@@ -1,0 +1,42 @@
+//! `pod_mtu_exceeds_egress`: the pod's MTU is larger than that of the device or route its traffic leaves by.
+use super::{Rule, Teller, Telling, durable, inside, now};
+use crate::diagnose::latent::Mismatch;
+use crate::model::finding::Kind;
+use crate::model::topology::Topology;
+
+/// The rule.
+pub static RULE: Rule = Rule {
+    kind: Kind::PodMtuExceedsEgress,
+    meaning: "The pod may send packets that the way out does not take. Path MTU discovery repairs it where ICMP works; UDP \
+              and filtered ICMP do not survive it.",
+    proof: "The pod's interface, the default routes and their devices were read over netlink.",
+    remedy: "Give the pods the MTU of their way out.",
+    references: &["RFC 1191", "ip_dst_mtu_maybe_forward"],
+    tell: Teller::Latent(tell),
+};
+
+fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
+    let (limit, larger) = (mismatch.limit, mismatch.larger);
+    let name = mismatch.pod.as_ref().map_or_else(String::new, |pod| pod.display_name());
+    let command = mismatch
+        .pod
+        .as_ref()
+        .and_then(|pod| inside(pod, &format!("ip link set {} mtu {limit}", pod.pod_interface.as_deref()?)));
+    Telling {
+        title: format!("pod {name} sends up to {larger}, {} takes {limit}", mismatch.interface),
+        explanation: format!(
+            "Packets of {} to {larger} bytes from this pod to the outside meet a limit of {limit} at {}. An MSS clamp or a \
+             smaller route MTU in the pod would keep TCP away from it; UDP is not covered by a clamp. No such packet need \
+             have come yet.",
+            limit + 1,
+            mismatch.interface
+        ),
+        fixes: vec![
+            now(command, format!("lower the pod's interface to {limit}; lost at the next pod restart")),
+            durable(format!(
+                "set the pod MTU to {limit} in the CNI's configuration, or raise {}",
+                mismatch.interface
+            )),
+        ],
+    }
+}

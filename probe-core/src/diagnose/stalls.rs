@@ -1,0 +1,225 @@
+//! TCP connections that stand still: large segments vanish beyond this node without a word.
+//!
+//! Retransmissions alone prove nothing. Three of one segment, while smaller segments to the same address are
+//! acknowledged after the connection began to stand still, do (contract: `path_silent`).
+use super::Diagnoser;
+use super::fault::{FaultKey, Joint};
+use super::subject::Subject;
+use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
+use crate::model::flow::{Flow, Protocol};
+use crate::model::tcp::{TcpRetransmit, TcpStateChange};
+use crate::model::{SECOND, Time};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Retransmissions of one segment that make a stall.
+const RETRANSMISSIONS: u64 = 3;
+/// Stalls and acknowledgements are remembered so long.
+const REMEMBERED: Time = 60 * SECOND;
+/// At most so many of each.
+const MAX_REMEMBERED: usize = 4096;
+/// Bytes of the packets of a handshake: they pass wherever a connection is established.
+const HANDSHAKE: u32 = 60;
+
+/// A connection whose oldest segment is not acknowledged.
+#[derive(Clone, Debug)]
+struct Stall {
+    netns: u32,
+    first: Time,
+    last: Time,
+    una: u32,
+    retransmissions: u64,
+    segment: u32,
+}
+
+/// Evidence that segments up to a size reach an address.
+#[derive(Clone, Copy, Debug)]
+struct Acknowledged {
+    time: Time,
+    size: u32,
+}
+
+/// What is known of connections that stand still, and of those to the same addresses that do not.
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    stalls: BTreeMap<(u32, Flow), Stall>,
+    acknowledged: BTreeMap<IpAddr, Vec<Acknowledged>>,
+}
+
+impl Stalls {
+    fn add_retransmit(&mut self, event: &TcpRetransmit) {
+        if self.stalls.len() >= MAX_REMEMBERED {
+            self.forget(event.time);
+        }
+        let packets = u64::from(event.packets.max(1));
+        let stall = self.stalls.entry((event.netns, event.flow)).or_insert(Stall {
+            netns: event.netns,
+            first: event.time,
+            last: event.time,
+            una: event.snd_una,
+            retransmissions: 0,
+            segment: event.segment,
+        });
+        if stall.una != event.snd_una {
+            *stall = Stall { first: event.time, una: event.snd_una, retransmissions: 0, ..stall.clone() };
+            stall.segment = event.segment;
+        }
+        // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one.
+        if event.seq == event.snd_una {
+            stall.retransmissions += packets;
+        }
+        stall.segment = stall.segment.min(event.segment);
+        stall.last = event.time;
+    }
+
+    fn add_acknowledged(&mut self, remote: IpAddr, time: Time, size: u32) {
+        let entries = self.acknowledged.entry(remote).or_default();
+        entries.retain(|entry| entry.time + REMEMBERED >= time);
+        if entries.len() < 64 {
+            entries.push(Acknowledged { time, size });
+        }
+        if self.acknowledged.len() > MAX_REMEMBERED {
+            self.forget(time);
+        }
+    }
+
+    fn forget(&mut self, now: Time) {
+        self.stalls.retain(|_, stall| stall.last + REMEMBERED >= now);
+        self.acknowledged.retain(|_, entries| entries.iter().any(|entry| entry.time + REMEMBERED >= now));
+    }
+
+    /// The largest size below the stalled segment that was acknowledged after the stall began; `None` if there is none,
+    /// or if segments of that size stand still as well.
+    fn proof(&self, remote: IpAddr, stall: &Stall) -> Option<u32> {
+        let passed = self
+            .acknowledged
+            .get(&remote)?
+            .iter()
+            .filter(|entry| entry.time > stall.first && entry.size < stall.segment)
+            .map(|entry| entry.size)
+            .max()?;
+        let small_ones_stall_too = self.stalls.iter().any(|((_, flow), other)| {
+            flow.dst == remote && other.retransmissions >= 2 && other.segment <= passed.max(HANDSHAKE)
+        });
+        (!small_ones_stall_too).then_some(passed)
+    }
+}
+
+impl Diagnoser {
+    pub(super) fn handle_tcp_retransmit(&mut self, now: Time, event: &TcpRetransmit) {
+        if !event.established {
+            return;
+        }
+        if self.explain_retransmit(event) {
+            return;
+        }
+        self.stalls.add_retransmit(event);
+        self.judge_stalls(now, event.flow.dst);
+    }
+
+    /// A retransmission of a flow whose packets are known to be lost here belongs to that fault.
+    fn explain_retransmit(&mut self, event: &TcpRetransmit) -> bool {
+        let mut explained = false;
+        for (key, fault) in &mut self.faults {
+            if key.joint == Joint::SilentPath {
+                continue;
+            }
+            let sender = |flow: &Flow| {
+                flow.protocol == Protocol::Tcp
+                    && flow.src == event.flow.src
+                    && flow.src_port == event.flow.src_port
+            };
+            for flow in fault.flows.values_mut().filter(|flow| sender(&flow.flow) && flow.drops > 0) {
+                flow.retransmits += u64::from(event.packets.max(1));
+                explained = true;
+            }
+        }
+        if explained {
+            self.stalls.stalls.remove(&(event.netns, event.flow));
+        }
+        explained
+    }
+
+    pub(super) fn handle_tcp_state_change(&mut self, now: Time, event: &TcpStateChange) {
+        for fault in self.faults.values_mut() {
+            if let Some(flow) = fault.flows.get_mut(&event.flow) {
+                let after = event.last_ack.zip(flow.last_drop).is_some_and(|(ack, drop)| ack > drop);
+                flow.got_through |= !event.established && after && event.unacked == 0;
+            }
+        }
+        let remote = event.flow.dst;
+        if event.established {
+            self.stalls.add_acknowledged(remote, event.time, HANDSHAKE);
+        } else if let Some(last_ack) = event.last_ack
+            && event.bytes_acked > 1
+            && event.data_segments_out > 0
+        {
+            // No segment can be smaller than the average of all: one of at least this size was acknowledged.
+            let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
+            let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
+            self.stalls.add_acknowledged(remote, last_ack, size);
+        }
+        if !event.established {
+            // It stands still no longer; what it proved stays in its fault.
+            self.judge_stalls(now, remote);
+            self.stalls.stalls.remove(&(event.netns, event.flow));
+        } else {
+            self.judge_stalls(now, remote);
+        }
+    }
+
+    fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
+        let proved: Vec<(Flow, Stall, u32)> = self
+            .stalls
+            .stalls
+            .iter()
+            .filter(|((_, flow), stall)| flow.dst == remote && stall.retransmissions >= RETRANSMISSIONS)
+            .filter_map(|((_, flow), stall)| Some((*flow, stall.clone(), self.stalls.proof(remote, stall)?)))
+            .collect();
+        for (flow, stall, passed) in proved {
+            self.learn_of_silent_path(now, flow, &stall, passed);
+        }
+    }
+
+    fn learn_of_silent_path(&mut self, now: Time, flow: Flow, stall: &Stall, passed: u32) {
+        let pod = if stall.netns == self.topology.netns_inode {
+            None
+        } else {
+            let pod =
+                self.topology.pod_in_netns(stall.netns).or_else(|| self.topology.pod_with_address(flow.src));
+            let Some(pod) = pod else { return };
+            Some(pod.clone())
+        };
+        let direction = if pod.is_some() { Direction::FromPod } else { Direction::FromHost };
+        let subject = Subject { pod, direction };
+        let key = FaultKey { pod: subject.key(), direction, family: flow.family(), joint: Joint::SilentPath };
+        let limit = Limit {
+            mtu: None,
+            between: Some((passed, stall.segment)),
+            at: LimitAt::Path,
+            interface: None,
+            router: None,
+            how: LimitHow::Bounds,
+        };
+        let fault = self.fault(key.clone(), subject.pod, limit, stall.first);
+        if let Some((low, high)) = &mut fault.limit.between {
+            *high = (*high).min(stall.segment);
+            if passed < *high {
+                *low = (*low).max(passed);
+            }
+        }
+        if let Some(evidence) = fault.flow(flow, stall.last, 0) {
+            evidence.first = evidence.first.min(stall.first);
+            evidence.last = evidence.last.max(stall.last);
+            evidence.last_drop = Some(stall.last);
+            evidence.drops = evidence.drops.max(stall.retransmissions);
+            evidence.packets = evidence.drops;
+            evidence.retransmits = evidence.drops;
+            evidence.largest = evidence.largest.max(stall.segment);
+            evidence.smallest = evidence.smallest.min(stall.segment);
+            evidence.df = true;
+            evidence.sizes.insert(stall.segment, stall.retransmissions);
+        }
+        self.touch(now, &key);
+    }
+}
