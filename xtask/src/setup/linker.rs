@@ -31,6 +31,10 @@ const TRIAL: &str = "#![no_std]\n#![no_main]\n\
 /// The bpf-linker to use: the project's own, else the one on `PATH`, else a new one.
 pub fn ensure(workspace: &Workspace, compiler: &BpfCompiler) -> Result<PathBuf> {
     let tools = workspace.tools();
+    fs::create_dir_all(&tools).with_context(|| format!("make {}", tools.display()))?;
+    let source = tools.join("trial.rs");
+    fs::write(&source, TRIAL).with_context(|| format!("write {}", source.display()))?;
+
     let own = tools.join("bin/bpf-linker");
     if own.is_file() {
         match works(&tools, compiler, &own).and_then(|()| built_for(&tools, compiler)) {
@@ -75,9 +79,6 @@ fn works(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()> {
 }
 
 fn link_trial(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()> {
-    fs::create_dir_all(tools).with_context(|| format!("make {}", tools.display()))?;
-    let source = tools.join("trial.rs");
-    fs::write(&source, TRIAL).with_context(|| format!("write {}", source.display()))?;
     succeeds(
         Command::new(&compiler.rustc)
             // With LTO the linker is handed what is used of core, not all of it: a tenth of the time.
@@ -92,7 +93,7 @@ fn link_trial(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()>
             .arg(format!("-Clinker={}", linker.display()))
             .arg("-o")
             .arg(tools.join("trial.o"))
-            .arg(&source),
+            .arg(tools.join("trial.rs")),
     )
 }
 
@@ -100,7 +101,8 @@ fn link_trial(tools: &Path, compiler: &BpfCompiler, linker: &Path) -> Result<()>
 fn succeeds(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("run {}", shown(command)))?;
     if !output.status.success() {
-        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{}", said.lines().next().unwrap_or("it fails and says nothing"));
     }
     Ok(())
 }
