@@ -18,6 +18,7 @@ use std::net::IpAddr;
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "written at once, never stored")]
 pub(super) enum Line<'a> {
     Start {
         time: String,
