@@ -9,6 +9,8 @@ use crate::workspace::Workspace;
 
 /// One file for each finding kind, named after it.
 const RULE_FILES: &str = "probe-core/src/diagnose/rules";
+/// Where they are listed.
+const RULE_TABLE: &str = "probe-core/src/diagnose/rules.rs";
 /// Documents that the project promises to have.
 const DOCUMENTS: [&str; 7] = [
     "ARCHITECTURE.md",
@@ -27,6 +29,7 @@ pub fn check(workspace: &Workspace, files: &[File]) -> Result<Vec<Violation>> {
         .map(|name| violation(name, "documents", "does not exist".to_owned(), "a newcomer looks for it"))
         .collect();
     violations.extend(kinds_missing(files));
+    violations.extend(rules_unlisted(files));
     let version = version(files).with_context(|| format!("no version in {}", workspace.root.display()))?;
     violations.extend(version_missing(files, &version));
     Ok(violations)
@@ -34,11 +37,8 @@ pub fn check(workspace: &Workspace, files: &[File]) -> Result<Vec<Violation>> {
 
 /// Finding kinds that the README does not tell of.
 fn kinds_missing(files: &[File]) -> Vec<Violation> {
-    let readme = text_of(files, "README.md").unwrap_or_default();
-    files
-        .iter()
-        .filter(|file| file.path.parent() == Some(Path::new(RULE_FILES)))
-        .filter_map(|file| file.path.file_stem()?.to_str())
+    let Some(readme) = text_of(files, "README.md") else { return Vec::new() };
+    kinds(files)
         .filter(|kind| !readme.contains(&format!("`{kind}`")))
         .map(|kind| {
             violation(
@@ -49,6 +49,29 @@ fn kinds_missing(files: &[File]) -> Vec<Violation> {
             )
         })
         .collect()
+}
+
+/// Finding kinds whose rule is in no table, so that nobody would ever read its texts.
+fn rules_unlisted(files: &[File]) -> Vec<Violation> {
+    let table = text_of(files, RULE_TABLE).unwrap_or_default();
+    kinds(files)
+        .filter(|kind| !table.contains(&format!("&{kind}::RULE")))
+        .map(|kind| {
+            violation(
+                RULE_TABLE,
+                "finding kinds",
+                format!("RULES lacks &{kind}::RULE"),
+                "`explain`, the texts of findings and the documentation are made from the table",
+            )
+        })
+        .collect()
+}
+
+fn kinds(files: &[File]) -> impl Iterator<Item = &str> {
+    files
+        .iter()
+        .filter(|file| file.path.parent() == Some(Path::new(RULE_FILES)))
+        .filter_map(|file| file.path.file_stem()?.to_str())
 }
 
 fn version_missing(files: &[File], version: &str) -> Option<Violation> {
@@ -92,6 +115,18 @@ mod tests {
         assert_eq!(kinds_missing(&[rule, told]).len(), 0);
         let rule = File::new("probe-core/src/diagnose/rules/veth_mtu_mismatch.rs", String::new());
         assert_eq!(kinds_missing(&[rule, untold]).len(), 1);
+    }
+
+    #[test]
+    fn wants_each_rule_in_the_table() {
+        let files = |table: &str| {
+            [
+                File::new("probe-core/src/diagnose/rules/pmtu_black_hole.rs", String::new()),
+                File::new(RULE_TABLE, table.to_owned()),
+            ]
+        };
+        assert_eq!(rules_unlisted(&files("pub mod pmtu_black_hole;")).len(), 1);
+        assert_eq!(rules_unlisted(&files("[&pmtu_black_hole::RULE]")), []);
     }
 
     #[test]
