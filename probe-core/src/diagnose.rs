@@ -15,12 +15,16 @@ mod drops;
 mod errors;
 pub mod evidence;
 pub mod fault;
+#[cfg(test)]
+mod fixtures;
 mod fragments;
 pub mod latent;
 pub mod place;
 mod publish;
 mod report;
 pub mod rules;
+#[cfg(test)]
+mod scenarios;
 mod stalls;
 mod subject;
 

@@ -151,7 +151,7 @@ impl Fault {
         }
         if flow.told_at.is_some() {
             return match flow.flow.protocol {
-                Protocol::Tcp if flow.after_told >= 2 => Fate::Untold(Reason::IcmpIgnored),
+                Protocol::Tcp if flow.after_told > 0 => Fate::Untold(Reason::IcmpIgnored),
                 Protocol::Tcp => Fate::Recovered,
                 Protocol::Udp | Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => {
                     if flow.packets > MAX_PROBES { Fate::ToldAndLost } else { Fate::Recovered }
