@@ -13,7 +13,7 @@ pub use super::socket_option::TcpState;
 
 /// Longer than any exchange here; ends what a killed lab leaves behind.
 const GIVE_UP: Duration = Duration::from_secs(30);
-const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 256 << 10;
 
 /// What one connection shall carry.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Rounds of a request and a response, in bytes of payload. Each request is written at once: up to the MSS it
-    /// is one segment.
+    /// Rounds of a request and a response, in bytes of payload. A request up to the MSS is one segment.
     pub const fn rounds(request: u32, response: u32, rounds: u32) -> Self {
         Self { request, response, rounds, pause: Duration::ZERO, limit: Duration::from_secs(10) }
     }
@@ -52,6 +51,11 @@ impl Exchange {
     pub const fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
+    }
+
+    /// Payload in both directions together.
+    pub const fn bytes(&self) -> u64 {
+        (self.request as u64 + self.response as u64) * self.rounds as u64
     }
 
     /// Connects from a namespace and goes through the rounds.
@@ -88,12 +92,17 @@ impl Exchange {
         write(stream, &header, end)?;
         // Wait until the header is through, so that a request is a packet of its own.
         read(stream, 1, end)?;
-        let request = vec![0x55; self.request as usize];
+        let request = vec![0x55; CHUNK.min(self.request as usize)];
         for round in 0..self.rounds {
             if round > 0 {
                 std::thread::sleep(self.pause);
             }
-            write(stream, &request, end)?;
+            let mut left = self.request as usize;
+            while left > 0 {
+                let piece = left.min(request.len());
+                write(stream, &request[..piece], end)?;
+                left -= piece;
+            }
             read(stream, self.response, end)?;
             transfer.rounds += 1;
         }

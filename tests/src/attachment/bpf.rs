@@ -1,0 +1,189 @@
+//! The few requests of bpf(2) that this needs, by hand: the tests must not judge the product by its own library.
+use anyhow::{Context, Result};
+use std::ffi::CString;
+use std::io::Error;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Direction of a TCX hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// Packets that come in on the interface.
+    Ingress,
+    /// Packets that leave by it.
+    Egress,
+}
+
+impl Hook {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    /// `enum bpf_attach_type`: BPF_TCX_INGRESS and BPF_TCX_EGRESS.
+    const fn attach_type(self) -> u32 {
+        match self {
+            Self::Ingress => 46,
+            Self::Egress => 47,
+        }
+    }
+}
+
+// `enum bpf_cmd`.
+const PROG_LOAD: i64 = 5;
+const PROG_GET_FD_BY_ID: i64 = 13;
+const OBJ_GET_INFO_BY_FD: i64 = 15;
+const PROG_QUERY: i64 = 16;
+const LINK_CREATE: i64 = 28;
+/// `BPF_PROG_TYPE_SCHED_CLS`.
+const SCHED_CLS: u32 = 3;
+/// More programs than any test puts at one hook.
+const MOST_PROGRAMS: usize = 64;
+
+/// `query` of `union bpf_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct Query {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    program_ids: u64,
+    count: u32,
+    padding: u32,
+    program_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
+}
+
+/// The part of `union bpf_attr` that loading a program needs.
+#[repr(C)]
+#[derive(Default)]
+struct Load {
+    program_type: u32,
+    instruction_count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buffer: u64,
+    kernel_version: u32,
+    flags: u32,
+    name: [u8; 16],
+}
+
+/// `link_create` of `union bpf_attr`, up to the TCX part.
+#[repr(C)]
+#[derive(Default)]
+struct LinkCreate {
+    program: u32,
+    target_ifindex: u32,
+    attach_type: u32,
+    flags: u32,
+    relative: u32,
+    padding: u32,
+    expected_revision: u64,
+}
+
+/// `info` of `union bpf_attr`.
+#[repr(C)]
+struct Info {
+    descriptor: u32,
+    length: u32,
+    pointer: u64,
+}
+
+/// A program that lets everything pass, attached by TCX: what another agent on the node has in place. It goes when
+/// this is dropped.
+#[derive(Debug)]
+pub struct OtherProgram {
+    id: u32,
+    _program: OwnedFd,
+    _link: OwnedFd,
+}
+
+impl OtherProgram {
+    /// Attaches one in the calling thread's namespace.
+    pub fn attach(interface: &str, hook: Hook) -> Result<Self> {
+        let index = interface_index(interface)?;
+        // r0 = -1 (TCX_NEXT: go on with the next program); exit.
+        let instructions: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+        let license = c"GPL";
+        let mut load = Load {
+            program_type: SCHED_CLS,
+            instruction_count: 2,
+            instructions: (&raw const instructions) as u64,
+            license: license.as_ptr() as u64,
+            ..Load::default()
+        };
+        load.name[..5].copy_from_slice(b"other");
+        let program = descriptor(PROG_LOAD, &mut load).context("loading a program of somebody else")?;
+        let mut create = LinkCreate {
+            program: program.as_raw_fd() as u32,
+            target_ifindex: index,
+            attach_type: hook.attach_type(),
+            ..LinkCreate::default()
+        };
+        let link = descriptor(LINK_CREATE, &mut create).context("attaching a program of somebody else")?;
+        let id = program_id(program.as_raw_fd())?;
+        Ok(Self { id, _program: program, _link: link })
+    }
+
+    /// The kernel's number of it.
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+/// Numbers of the programs at a hook, in the order in which they run.
+pub fn query(interface: u32, hook: Hook) -> Result<Vec<u32>> {
+    let mut ids = [0_u32; MOST_PROGRAMS];
+    let mut query = Query {
+        target_ifindex: interface,
+        attach_type: hook.attach_type(),
+        program_ids: ids.as_mut_ptr() as u64,
+        count: MOST_PROGRAMS as u32,
+        ..Query::default()
+    };
+    call(PROG_QUERY, &mut query).context("asking what is attached")?;
+    Ok(ids[..(query.count as usize).min(MOST_PROGRAMS)].to_vec())
+}
+
+/// Whether a program with this number exists.
+pub fn program_exists(id: u32) -> bool {
+    let mut attribute = [id, 0, 0];
+    descriptor(PROG_GET_FD_BY_ID, &mut attribute).is_ok()
+}
+
+/// The number of an interface in the calling thread's namespace.
+pub fn interface_index(name: &str) -> Result<u32> {
+    let text = CString::new(name).context("an interface name with a zero byte")?;
+    // SAFETY: a string with its zero byte, which the call only reads.
+    match unsafe { libc::if_nametoindex(text.as_ptr()) } {
+        0 => Err(Error::last_os_error()).with_context(|| format!("looking for interface {name}")),
+        index => Ok(index),
+    }
+}
+
+fn program_id(program: RawFd) -> Result<u32> {
+    // `struct bpf_prog_info` begins with the type and the number.
+    let mut head = [0_u32; 2];
+    let mut info = Info {
+        descriptor: program as u32,
+        length: size_of_val(&head) as u32,
+        pointer: head.as_mut_ptr() as u64,
+    };
+    call(OBJ_GET_INFO_BY_FD, &mut info).context("asking for the number of a program")?;
+    Ok(head[1])
+}
+
+fn descriptor<T>(command: i64, attribute: &mut T) -> Result<OwnedFd> {
+    let number = call(command, attribute)?;
+    // SAFETY: these commands return a new descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
+}
+
+fn call<T>(command: i64, attribute: &mut T) -> Result<i64> {
+    // SAFETY: the attribute is a prefix of `union bpf_attr` of the length that is told; pointers in it are to
+    // values that live in the caller during the call.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attribute, size_of::<T>()) };
+    if result < 0 { Err(Error::last_os_error().into()) } else { Ok(result) }
+}
