@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
-//! - `drops`, `errors` (the ledger), `fragments`, `stalls`: from events to faults.
+//! - `nat`, `drops`, `errors` (the ledger), `fragments`, `stalls`: from events to faults.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
 
@@ -19,6 +19,7 @@ pub mod fault;
 mod fixtures;
 mod fragments;
 pub mod latent;
+mod nat;
 pub mod place;
 mod publish;
 mod report;
@@ -38,6 +39,7 @@ use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use errors::SeenError;
 use fault::{Fault, FaultKey, Joint};
+use nat::Nat;
 use publish::Published;
 use stalls::Stalls;
 use std::collections::{BTreeMap, VecDeque};
@@ -60,6 +62,7 @@ pub struct Diagnoser {
     published: BTreeMap<FaultKey, Published>,
     latent: BTreeMap<String, Finding>,
     errors: VecDeque<SeenError>,
+    nat: Nat,
     stalls: Stalls,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
@@ -76,6 +79,7 @@ impl Diagnoser {
             published: BTreeMap::new(),
             latent: BTreeMap::new(),
             errors: VecDeque::new(),
+            nat: Nat::default(),
             stalls: Stalls::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),
@@ -90,6 +94,13 @@ impl Diagnoser {
 
     /// Takes an observation in.
     pub fn handle_event(&mut self, now: Time, event: Event) {
+        if let Some(event) = self.wait_for_nat(event) {
+            self.take_in(now, event);
+        }
+        self.next_tick.get_or_insert(now + TICK);
+    }
+
+    fn take_in(&mut self, now: Time, event: Event) {
         match event {
             Event::Oversize(oversize) => self.handle_oversize(now, &oversize),
             Event::PacketTooBig(seen) => self.handle_packet_too_big(now, &seen),
@@ -126,12 +137,16 @@ impl Diagnoser {
     /// Lets time pass: waits for evidence end, findings close.
     pub fn handle_timeout(&mut self, now: Time) {
         self.next_tick = None;
+        self.end_waiting_for_nat(now);
+        self.miss_errors(now);
+        self.forget_errors(now);
         let keys: Vec<FaultKey> = self.faults.keys().cloned().collect();
         for key in keys {
             self.judge(now, &key);
         }
         self.close_what_is_idle(now);
-        if self.faults.values().any(|fault| fault.closed.is_none()) {
+        let waits = !self.errors.is_empty() || self.wants_nat();
+        if waits || self.faults.values().any(|fault| fault.closed.is_none()) {
             self.next_tick = Some(now + TICK);
         }
     }

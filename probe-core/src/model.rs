@@ -8,6 +8,7 @@ pub mod event;
 pub mod finding;
 pub mod flow;
 pub mod interface;
+pub mod nat;
 pub mod packet;
 pub mod packet_too_big;
 pub mod pod;

@@ -1,5 +1,5 @@
 //! The ledger of ICMP errors: made or arrived, passed on, dropped, and what the sender did.
-use super::evidence::PacketId;
+use super::evidence::{ERROR_TRAVELS, PacketId};
 use super::fault::{FaultKey, Joint};
 use super::subject::{self, Subject};
 use super::{Diagnoser, Output, PacketTooBigReport, Stage, Verdict, drops};
@@ -210,6 +210,10 @@ impl Diagnoser {
             self.learn_of_router(now, &error, pod);
         }
         self.errors.push_back(error);
+        self.forget_errors(now);
+    }
+
+    pub(super) fn forget_errors(&mut self, now: Time) {
         while self.errors.len() > MAX_REMEMBERED
             || self.errors.front().is_some_and(|first| first.time + REMEMBERED < now)
         {
@@ -217,17 +221,41 @@ impl Diagnoser {
         }
     }
 
+    /// Errors for a pod's packets that arrived at the uplink and neither passed the pod's hook nor were seen to be
+    /// dropped are lost on this node.
+    pub(super) fn miss_errors(&mut self, now: Time) {
+        let mut lost = Vec::new();
+        for index in 0..self.errors.len() {
+            let error = &self.errors[index];
+            if error.used || error.stage != Stage::AtUplink || error.time + ERROR_TRAVELS > now {
+                continue;
+            }
+            let Some(pod) = self.topology.pod_with_address(error.original.flow.src).cloned() else {
+                continue;
+            };
+            let arrived = self.errors.iter().any(|other| {
+                matches!(other.stage, Stage::Delivered | Stage::Dropped)
+                    && other.time >= error.time
+                    && other.mtu == error.mtu
+                    && is_about_the_same(&other.original, &error.original)
+            });
+            if !arrived {
+                lost.push((error.clone(), pod));
+            }
+            self.errors[index].used = true;
+        }
+        for (error, pod) in lost {
+            self.learn_of_router(now, &error, Some(pod));
+        }
+    }
+
     /// The same error was seen to arrive from outside.
     fn came_from_beyond(&self, error: &SeenError) -> bool {
-        let id = PacketId::of(&error.original);
         self.errors.iter().rev().any(|other| {
             other.stage == Stage::AtUplink
                 && other.mtu == error.mtu
                 && other.time <= error.time
-                && (id.is_telling() && PacketId::of(&other.original) == id
-                    || other.original.flow == error.original.flow
-                    || other.original.flow.dst == error.original.flow.dst
-                        && other.original.flow.dst_port == error.original.flow.dst_port)
+                && is_about_the_same(&other.original, &error.original)
         })
     }
 
@@ -346,6 +374,14 @@ impl Diagnoser {
         }
         self.touch(now, &key);
     }
+}
+
+/// Whether two errors, seen on two sides of NAT perhaps, are about the same flow.
+fn is_about_the_same(one: &Packet, other: &Packet) -> bool {
+    let id = PacketId::of(one);
+    id.is_telling() && PacketId::of(other) == id
+        || one.flow == other.flow
+        || one.flow.dst == other.flow.dst && one.flow.dst_port == other.flow.dst_port
 }
 
 /// Whether a real path would announce this MTU about this packet.

@@ -190,9 +190,18 @@ pub fn error_seen(time: Time, ifindex: u32, direction: HookDirection, error: Pac
     Event::PacketTooBig(PacketTooBigSeen { time, packets: 1, ifindex, direction, packet: error })
 }
 
-/// A diagnosis that sees everything.
+/// A diagnosis that sees everything but NAT.
 pub fn diagnoser(topology: Topology) -> Diagnoser {
-    let senses = Senses { tc: true, kfree_skb: true, icmp_send: true, tcp_retransmit: true };
+    with_senses(topology, false)
+}
+
+/// A diagnosis that sees everything.
+pub fn diagnoser_with_conntrack(topology: Topology) -> Diagnoser {
+    with_senses(topology, true)
+}
+
+fn with_senses(topology: Topology, conntrack: bool) -> Diagnoser {
+    let senses = Senses { tc: true, kfree_skb: true, icmp_send: true, tcp_retransmit: true, conntrack };
     let mut diagnoser = Diagnoser::new(senses);
     diagnoser.handle_topology(0, topology);
     diagnoser

@@ -21,6 +21,8 @@ pub struct Senses {
     pub icmp_send: bool,
     /// `tcp_retransmit_skb` is observed.
     pub tcp_retransmit: bool,
+    /// Connection tracking can be read.
+    pub conntrack: bool,
 }
 
 /// Counters of a network namespace (`/proc/net/snmp`, `/proc/net/netstat`, `/proc/net/snmp6`).

@@ -3,6 +3,7 @@ use super::fixtures::*;
 use crate::model::event::{Event, FragmentSeen, Oversize, OversizeHow};
 use crate::model::finding::{Direction, Kind, Outcome, Reason, Severity};
 use crate::model::flow::Protocol;
+use crate::model::nat::NatEntry;
 use crate::model::packet::Fragment;
 use crate::model::packet_too_big::HookDirection;
 use crate::model::size_drop::PacketDropped;
@@ -210,6 +211,28 @@ fn a_router_that_answers_is_the_internet_at_work() {
     assert_eq!(findings.len(), 1, "{findings:#?}");
     assert_eq!((findings[0].kind, findings[0].severity), (Kind::OversizeDropped, Severity::Info));
     assert_eq!(findings[0].limit.router, Some(ip("10.0.6.1")));
+    assert_eq!(findings[0].pod.as_ref().and_then(|pod| pod.name.as_deref()), Some("pod1"));
+}
+
+#[test]
+fn an_error_that_masquerading_swallows_is_lost() {
+    let original = packet(flow(Protocol::Tcp, "10.244.1.11", 40001, "203.0.113.10", 443), 1500, 77, true);
+    let mut masqueraded = original.clone();
+    masqueraded.flow.src = ip("10.0.1.2");
+    masqueraded.flow.src_port = 61000;
+    let mut diagnoser = diagnoser_with_conntrack(node(1500));
+    for number in 0..4 {
+        let time = SECOND + number * SECOND;
+        let error = error_packet("10.0.6.1", 1400, &masqueraded);
+        diagnoser.handle_event(time, error_seen(time, UPLINK, HookDirection::Ingress, error));
+        assert!(diagnoser.wants_nat());
+        let entry = NatEntry { original: original.flow, reply: masqueraded.flow.reversed() };
+        diagnoser.handle_nat(time, &[entry]);
+        diagnoser.handle_timeout(time + 600 * MS);
+    }
+    let findings = play(diagnoser, Vec::new());
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!((findings[0].reason, findings[0].severity), (Some(Reason::IcmpLost), Severity::Critical));
     assert_eq!(findings[0].pod.as_ref().and_then(|pod| pod.name.as_deref()), Some("pod1"));
 }
 
