@@ -12,6 +12,7 @@ pub mod nat;
 pub mod packet;
 pub mod packet_too_big;
 pub mod pod;
+pub mod roles;
 pub mod route;
 pub mod size_drop;
 pub mod tcp;
