@@ -3,5 +3,9 @@
 //! # Layout
 //! - [`cli`]: the command line; [`config`]: what a command was asked to do.
 //! - [`run`]: the observation: every input in one loop, results to the output.
+//! - [`datapath`]: what the kernel sees, over aya and netlink.
+//! - [`attribution`]: whose interface it is.
 //! - [`output`]: JSON Lines and text.
+pub mod attribution;
+pub mod datapath;
 pub mod output;

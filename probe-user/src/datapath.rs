@@ -1,0 +1,2 @@
+//! What the kernel sees: loading, attaching, reading rings and maps, and netlink.
+pub mod links;

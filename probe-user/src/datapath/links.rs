@@ -1,0 +1,58 @@
+//! Links, addresses, routes and what is at the other end of each veth, over netlink.
+//!
+//! [`Discovery`] reads one snapshot; [`Monitor`] keeps reading as the kernel tells of changes. Both block and belong to
+//! the network namespace of the thread that made them.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod address;
+mod connection;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod device;
+mod discovery;
+mod far_namespace;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod forwarding;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod namespace_id;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod route;
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
+)]
+mod tunnel;
+mod visit;
+
+pub use connection::{Connection, NetlinkError};
+pub use discovery::Discovery;
+pub use namespace_id::{NamespaceHandle, namespace_id};
+pub use visit::visit;
+
+use netlink_packet_route::AddressFamily;
+use probe_core::model::flow::Family;
+
+fn family_number(family: Family) -> AddressFamily {
+    match family {
+        Family::Ipv4 => AddressFamily::Inet,
+        Family::Ipv6 => AddressFamily::Inet6,
+    }
+}
+
+/// Names a target namespace in an error.
+fn in_namespace(nsid: Option<i32>) -> String {
+    nsid.map(|nsid| format!(" of namespace id {nsid}")).unwrap_or_default()
+}

@@ -1,0 +1,345 @@
+//! One snapshot of everything that an MTU depends on.
+use super::address::{InterfaceAddress, addresses};
+use super::connection::{Connection, NetlinkError};
+use super::device::{Device, devices};
+use super::far_namespace::{FarNamespace, Leads, read_default_routes};
+use super::forwarding::{port_of, remotes};
+use super::namespace_id::{NamespaceHandle, give_namespace_id};
+use super::route::{device_towards, routes};
+use super::tunnel::TunnelDevice;
+use super::visit::visit;
+use crate::attribution::{NamespaceIndex, pods};
+use probe_core::model::flow::Family;
+use probe_core::model::interface::{Interface, Peer, Role, Tunnel};
+use probe_core::model::roles::{self, Surroundings, WayBack};
+use probe_core::model::route::Route;
+use probe_core::model::topology::Topology;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::os::linux::fs::MetadataExt as _;
+
+/// Remote endpoints that are asked for their route, per tunnel: they rarely leave by different devices.
+const REMOTES_ASKED: usize = 8;
+
+/// Reads snapshots of the network namespace that it was made in.
+#[derive(Debug)]
+pub struct Discovery {
+    connection: Connection,
+    own_namespace: File,
+    own_inode: u32,
+    /// What we are called in targeted replies; `None` without `CAP_NET_ADMIN`.
+    own_nsid: Option<i32>,
+    namespaces: NamespaceIndex,
+    /// Namespaces read before, until they are forgotten.
+    far: BTreeMap<i32, FarNamespace>,
+    may_visit: bool,
+}
+
+impl Discovery {
+    /// A reader of the calling thread's network namespace.
+    pub fn new() -> Result<Self, NetlinkError> {
+        let failed =
+            |source| NetlinkError::Socket { operation: "open our network namespace".to_owned(), source };
+        let own_namespace = File::open("/proc/thread-self/ns/net").map_err(failed)?;
+        let own_inode = own_namespace.metadata().map_err(failed)?.st_ino();
+        let mut connection = Connection::open()?;
+        let own_nsid =
+            give_namespace_id(&mut connection, NamespaceHandle::File(own_namespace.as_fd())).unwrap_or(None);
+        Ok(Self {
+            connection,
+            own_namespace,
+            // The kernel keeps it in 32 bits (`struct ns_common`).
+            own_inode: u32::try_from(own_inode).unwrap_or(0),
+            own_nsid,
+            namespaces: NamespaceIndex::default(),
+            far: BTreeMap::new(),
+            may_visit: true,
+        })
+    }
+
+    /// Reads everything. What was read of other namespaces before is used again until it is forgotten.
+    pub fn snapshot(&mut self) -> Result<Topology, NetlinkError> {
+        let devices = devices(&mut self.connection, None)?;
+        let mut found_addresses = Vec::new();
+        let mut found_routes = Vec::new();
+        for family in [Family::Ipv4, Family::Ipv6] {
+            found_addresses.extend(addresses(&mut self.connection, family, None)?);
+            found_routes.extend(routes(&mut self.connection, family)?);
+        }
+        self.read_namespaces(&devices, &found_routes);
+
+        let mut topology =
+            Topology { netns_inode: self.own_inode, routes: found_routes, ..Topology::default() };
+        let kinds: BTreeMap<u32, String> =
+            devices.iter().map(|device| (device.ifindex, device.kind.clone())).collect();
+        let mut tunnels = Vec::new();
+        for device in devices {
+            if let Some(tunnel) = &device.tunnel {
+                tunnels.push((device.ifindex, device.kind.clone(), tunnel.clone()));
+            }
+            let interface = self.interface(device, &kinds, &found_addresses);
+            topology.interfaces.insert(interface.ifindex, interface);
+        }
+        self.name_local_peers(&mut topology);
+        for (ifindex, kind, tunnel) in tunnels {
+            let tunnel = self.resolve(&topology, ifindex, &kind, tunnel)?;
+            if let Some(interface) = topology.interfaces.get_mut(&ifindex) {
+                interface.tunnel = Some(tunnel);
+            }
+        }
+        let surroundings = self.surroundings(&topology);
+        roles::assign(&mut topology, &surroundings);
+        topology.pods = pods(&topology, &self.namespaces);
+        Ok(topology)
+    }
+
+    /// Forgets what was read of the namespace that an interface leads to: one of its ends changed.
+    pub fn forget_behind(&mut self, ifindex: u32) {
+        self.far.retain(|_, namespace| {
+            !namespace.devices.iter().any(|device| device.leads == Leads::Here(ifindex))
+        });
+    }
+
+    /// Forgets what was read of the namespace with an id: it changed, or the id is another's now.
+    pub fn forget_namespace(&mut self, nsid: i32) {
+        self.far.remove(&nsid);
+    }
+
+    /// Forgets all that was read of other namespaces.
+    pub fn forget_all(&mut self) {
+        self.far.clear();
+    }
+
+    /// Netlink messages that could not be decoded since the last call.
+    pub fn take_undecodable(&mut self) -> u64 {
+        self.connection.take_undecodable()
+    }
+
+    fn read_namespaces(&mut self, devices: &[Device], routes: &[Route]) {
+        let mut ends: BTreeMap<i32, Vec<&Device>> = BTreeMap::new();
+        for device in devices.iter().filter(|device| device.is_pair()) {
+            if let Some(nsid) = device.link_nsid.filter(|&nsid| nsid >= 0) {
+                ends.entry(nsid).or_default().push(device);
+            }
+        }
+        self.namespaces.refresh(&mut self.connection, &ends.keys().copied().collect());
+        self.far.retain(|nsid, namespace| {
+            ends.get(nsid).is_some_and(|ends| ends.iter().all(|end| knows_end(namespace, end)))
+        });
+        for (nsid, ends) in ends {
+            if !self.far.contains_key(&nsid)
+                && let Some(namespace) = self.read_namespace(nsid)
+            {
+                self.far.insert(nsid, namespace);
+            }
+            let is_router = ends.iter().any(|end| {
+                routes.iter().any(|route| route.oif == Some(end.ifindex) && route.gateway.is_some())
+            });
+            self.prove_way_back(nsid, is_router);
+        }
+    }
+
+    fn read_namespace(&mut self, nsid: i32) -> Option<FarNamespace> {
+        match FarNamespace::read(&mut self.connection, nsid, self.own_nsid) {
+            Ok(namespace) => Some(namespace),
+            Err(error) if error.is_permission() => self.enter(nsid, |own| {
+                let mut connection = Connection::open().ok()?;
+                let own_nsid = give_namespace_id(&mut connection, NamespaceHandle::File(own.as_fd())).ok()?;
+                FarNamespace::read_entered(own_nsid, &mut connection).ok()
+            })?,
+            // It is gone, or going: the next event tells.
+            Err(_) => None,
+        }
+    }
+
+    /// Reads the default routes of a namespace whose devices alone do not tell whether it is a pod's.
+    fn prove_way_back(&mut self, nsid: i32, is_router: bool) {
+        let Some(namespace) = self.far.get(&nsid) else { return };
+        let doubtful = namespace.way_back() == WayBack::Unknown || is_router;
+        if namespace.default_routes.is_some() || !doubtful {
+            return;
+        }
+        let defaults =
+            self.enter(nsid, |_| read_default_routes(&mut Connection::open().ok()?).ok()).flatten();
+        if let Some(namespace) = self.far.get_mut(&nsid) {
+            namespace.default_routes = defaults;
+        }
+    }
+
+    /// Runs `work` in a namespace where we may and where a file of it is known.
+    fn enter<T: Send>(&mut self, nsid: i32, work: impl FnOnce(&File) -> T + Send) -> Option<T> {
+        if !self.may_visit {
+            return None;
+        }
+        let file = self.namespaces.open(&mut self.connection, nsid)?;
+        let own = &self.own_namespace;
+        match visit(&file, || work(own)) {
+            Ok(result) => Some(result),
+            Err(error) => {
+                self.may_visit = error.kind() != io::ErrorKind::PermissionDenied;
+                None
+            }
+        }
+    }
+
+    fn interface(
+        &self,
+        device: Device,
+        kinds: &BTreeMap<u32, String>,
+        addresses: &[InterfaceAddress],
+    ) -> Interface {
+        let peer =
+            device.link.filter(|_| device.is_pair()).map(|ifindex| self.peer(ifindex, device.link_nsid));
+        let lower = device.link.filter(|_| device.is_stacked() && device.link_nsid.is_none());
+        let master_kind = device.master.and_then(|master| kinds.get(&master).cloned());
+        let own = addresses.iter().filter(|address| address.ifindex == device.ifindex);
+        Interface {
+            ifindex: device.ifindex,
+            name: device.name,
+            kind: device.kind,
+            mtu: device.mtu,
+            up: device.up,
+            ethernet: device.ethernet,
+            role: Role::Link,
+            master: device.master,
+            master_kind: master_kind.or(device.master_kind),
+            lower,
+            peer,
+            tunnel: None,
+            addresses: own.map(|address| (address.address, address.prefix_len)).collect(),
+            counters: device.counters,
+        }
+    }
+
+    fn peer(&self, ifindex: u32, nsid: Option<i32>) -> Peer {
+        let mut peer = Peer { ifindex, nsid, ..Peer::default() };
+        let Some(namespace) = nsid.and_then(|nsid| self.far.get(&nsid)) else { return peer };
+        if let Some(device) = namespace.device(ifindex) {
+            peer.name = Some(device.name.clone());
+            peer.mtu = Some(device.mtu);
+            let addresses = namespace.addresses.iter().filter(|address| address.ifindex == ifindex);
+            peer.addresses = addresses.map(|address| address.address).collect();
+        }
+        peer
+    }
+
+    /// Completes the other ends that are in our own namespace.
+    fn name_local_peers(&self, topology: &mut Topology) {
+        let ends: BTreeMap<u32, (String, u32, Vec<IpAddr>)> = topology
+            .interfaces
+            .values()
+            .map(|end| {
+                let addresses = end.addresses.iter().map(|(address, _)| *address).collect();
+                (end.ifindex, (end.name.clone(), end.mtu, addresses))
+            })
+            .collect();
+        for peer in topology.interfaces.values_mut().filter_map(|interface| interface.peer.as_mut()) {
+            if peer.nsid.is_none()
+                && let Some((name, mtu, addresses)) = ends.get(&peer.ifindex)
+            {
+                peer.name = Some(name.clone());
+                peer.mtu = Some(*mtu);
+                peer.addresses = addresses.clone();
+            }
+        }
+    }
+
+    /// Finds out where a tunnel's outer packets go.
+    fn resolve(
+        &mut self,
+        topology: &Topology,
+        ifindex: u32,
+        kind: &str,
+        mut tunnel: TunnelDevice,
+    ) -> Result<Tunnel, NetlinkError> {
+        if kind == "vxlan" {
+            let learned = remotes(&mut self.connection, ifindex)?;
+            tunnel.remotes.extend(learned.into_iter().filter(|address| !address.is_multicast()));
+            tunnel.remotes.sort_unstable();
+            tunnel.remotes.dedup();
+        }
+        let mut underlay = tunnel.lower;
+        if underlay.is_none() {
+            underlay = self.smallest_device_towards(topology, ifindex, &tunnel.remotes)?;
+        }
+        let underlay = underlay
+            .or_else(|| owner(topology, tunnel.local?))
+            .or_else(|| default_device(topology, ifindex, tunnel.family()));
+        let family = tunnel.family().unwrap_or_else(|| default_family(topology, ifindex));
+        Ok(tunnel.over(family, underlay))
+    }
+
+    fn smallest_device_towards(
+        &mut self,
+        topology: &Topology,
+        tunnel: u32,
+        remotes: &[IpAddr],
+    ) -> Result<Option<u32>, NetlinkError> {
+        let mut smallest = None;
+        for &remote in remotes.iter().filter(|remote| !remote.is_multicast()).take(REMOTES_ASKED) {
+            let found = device_towards(&mut self.connection, remote)?
+                .filter(|&found| found != tunnel)
+                .and_then(|found| topology.interface(found));
+            smallest = smallest.into_iter().chain(found).min_by_key(|device: &&Interface| device.mtu);
+        }
+        Ok(smallest.map(|device| device.ifindex))
+    }
+
+    fn surroundings(&mut self, topology: &Topology) -> Surroundings {
+        Surroundings {
+            namespaces: self.far.iter().map(|(&nsid, namespace)| (nsid, namespace.way_back())).collect(),
+            recorded: self.namespaces.recorded(),
+            router_ports: self.router_ports(topology),
+        }
+    }
+
+    /// The ports of bridges behind which our routers are. Only veth ports are doubtful: hardware leads outside anyway.
+    fn router_ports(&mut self, topology: &Topology) -> BTreeSet<u32> {
+        let mut ports = BTreeSet::new();
+        for route in topology.routes.iter().filter(|route| route.unicast) {
+            let (Some(bridge), Some(gateway)) = (route.oif, route.gateway) else { continue };
+            let is_bridge = topology.interface(bridge).is_some_and(|interface| interface.kind == "bridge");
+            if is_bridge {
+                // Not learned is not wrong: the bridge has not heard of it yet.
+                ports.extend(port_of(&mut self.connection, bridge, gateway).ok().flatten());
+            }
+        }
+        ports
+    }
+}
+
+/// Whether what was read of a namespace still tells of this end's other end.
+fn knows_end(namespace: &FarNamespace, end: &Device) -> bool {
+    end.link
+        .and_then(|ifindex| namespace.device(ifindex))
+        .is_some_and(|device| device.leads == Leads::Here(end.ifindex))
+}
+
+fn owner(topology: &Topology, address: IpAddr) -> Option<u32> {
+    let owns = |interface: &&Interface| interface.addresses.iter().any(|(own, _)| *own == address);
+    topology
+        .interfaces
+        .values()
+        .filter(|interface| interface.name != "lo")
+        .find(owns)
+        .map(|owner| owner.ifindex)
+}
+
+fn default_routes(topology: &Topology, tunnel: u32) -> impl Iterator<Item = &Route> {
+    topology
+        .routes
+        .iter()
+        .filter(move |route| route.unicast && route.destination.is_none() && route.oif != Some(tunnel))
+}
+
+fn default_device(topology: &Topology, tunnel: u32, family: Option<Family>) -> Option<u32> {
+    default_routes(topology, tunnel).find(|route| family.is_none_or(|family| family == route.family))?.oif
+}
+
+/// Outer packets to nobody yet known: IPv4 where there is an IPv4 way out.
+fn default_family(topology: &Topology, tunnel: u32) -> Family {
+    default_routes(topology, tunnel).map(|route| route.family).min().unwrap_or(Family::Ipv4)
+}
