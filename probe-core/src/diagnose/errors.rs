@@ -190,6 +190,8 @@ impl Diagnoser {
             .iter()
             .filter(|(key, fault)| {
                 key.family == error.original.family()
+                    // Whether an error that arrives is lost or passes on is known only later.
+                    && !(error.stage == Stage::AtUplink && matches!(key.joint, Joint::Router(..)))
                     && !matches!(
                         key.joint,
                         Joint::Announcement(_) | Joint::FragmentFilter(_) | Joint::SilentPath
