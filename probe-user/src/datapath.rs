@@ -1,2 +1,3 @@
 //! What the kernel sees: loading, attaching, reading rings and maps, and netlink.
+pub mod conntrack;
 pub mod links;
