@@ -2,43 +2,24 @@
 //!
 //! [`Discovery`] reads one snapshot; [`Monitor`] keeps reading as the kernel tells of changes. Both block and belong to
 //! the network namespace of the thread that made them.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
 mod address;
 mod connection;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
 mod device;
 mod discovery;
 mod far_namespace;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
 mod forwarding;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
+mod listener;
+mod monitor;
 mod namespace_id;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
+mod notification;
+mod pace;
 mod route;
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
-)]
 mod tunnel;
 mod visit;
 
 pub use connection::{Connection, NetlinkError};
 pub use discovery::Discovery;
+pub use monitor::{LinksResult, LinksUpdate, Monitor, MonitorOptions};
 pub use namespace_id::{NamespaceHandle, namespace_id};
 pub use visit::visit;
 

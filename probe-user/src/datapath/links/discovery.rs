@@ -103,9 +103,22 @@ impl Discovery {
         });
     }
 
-    /// Forgets what was read of the namespace with an id: it changed, or the id is another's now.
-    pub fn forget_namespace(&mut self, nsid: i32) {
-        self.far.remove(&nsid);
+    /// Forgets what was read of the namespace with an id: it changed, or the id is another's now. False if nothing
+    /// was.
+    pub fn forget_namespace(&mut self, nsid: i32) -> bool {
+        self.far.remove(&nsid).is_some()
+    }
+
+    /// Forgets what was read of namespaces that may be pods in the making.
+    pub fn forget_undecided(&mut self, topology: &Topology) {
+        for nsid in undecided(topology) {
+            self.far.remove(&nsid);
+        }
+    }
+
+    /// Whether some link leads to what may be a pod in the making.
+    pub fn has_undecided(topology: &Topology) -> bool {
+        undecided(topology).next().is_some()
     }
 
     /// Forgets all that was read of other namespaces.
@@ -309,6 +322,19 @@ impl Discovery {
         }
         ports
     }
+}
+
+/// Namespaces at the other end of plain links and of pods without an address.
+fn undecided(topology: &Topology) -> impl Iterator<Item = i32> {
+    topology.interfaces.values().filter_map(|interface| {
+        let peer = interface.peer.as_ref()?;
+        let is_ready = match interface.role {
+            Role::Pod => !peer.addresses.is_empty(),
+            Role::Link | Role::Port => false,
+            Role::Overlay | Role::Bridge | Role::Uplink => true,
+        };
+        peer.nsid.filter(|_| !is_ready)
+    })
 }
 
 /// Whether what was read of a namespace still tells of this end's other end.
