@@ -25,6 +25,9 @@ impl Diagnoser {
     pub(super) fn handle_dropped(&mut self, now: Time, drop: &PacketDropped) {
         let Some(packet) = &drop.packet else { return };
         let place = place::classify(drop);
+        if place != Place::Veth && self.is_beyond_uplink(drop) {
+            return;
+        }
         let met = match place {
             Place::Veth => self.met_at_veth(drop, packet),
             Place::Bridge | Place::Vswitch => self.met_at_port(drop, packet),
@@ -39,6 +42,12 @@ impl Diagnoser {
         if let Some(met) = met {
             self.record_drop(now, drop, packet, place::length(drop), met);
         }
+    }
+
+    /// The device is the other end of an uplink that is a veth: only what our own end refuses concerns this node.
+    fn is_beyond_uplink(&self, drop: &PacketDropped) -> bool {
+        let peer = drop.peer_ifindex.and_then(|ifindex| self.topology.interface(ifindex));
+        drop.netns != self.topology.netns_inode && peer.is_some_and(|peer| peer.role == Role::Uplink)
     }
 
     /// Adds a drop to its fault and reports it.

@@ -81,17 +81,29 @@ impl Diagnoser {
         if verdict == Verdict::Implausible {
             return self.handle_implausible(now, seen, stage, *next_hop_mtu, original, pod, why);
         }
-        let error = SeenError {
+        // A pod without a host interface (macvlan) is behind the uplink itself: what arrives there passes to it.
+        let arrives_at_pod =
+            stage == Stage::AtUplink && pod.as_ref().is_some_and(|pod| pod.host_ifindex.is_none());
+        if arrives_at_pod {
+            let arrived = self.seen_error(seen, Stage::AtUplink, *next_hop_mtu, original);
+            self.errors.push_back(SeenError { used: true, ..arrived });
+        }
+        let stage = if arrives_at_pod { Stage::Delivered } else { stage };
+        let error = self.seen_error(seen, stage, *next_hop_mtu, original);
+        self.note_error(now, error, pod);
+    }
+
+    fn seen_error(&self, seen: &PacketTooBigSeen, stage: Stage, mtu: u32, original: &Packet) -> SeenError {
+        SeenError {
             time: seen.time,
             stage,
             packets: u64::from(seen.packets.max(1)),
-            mtu: *next_hop_mtu,
+            mtu,
             reporter: seen.packet.flow.src,
-            original: (**original).clone(),
+            original: original.clone(),
             place: None,
             used: false,
-        };
-        self.note_error(now, error, pod);
+        }
     }
 
     /// An error was dropped on its way, on the node or in a pod.
