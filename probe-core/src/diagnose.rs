@@ -7,10 +7,12 @@
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
 //! - `nat`, `drops`, `errors` (the ledger), `fragments`, `stalls`: from events to faults.
+//! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
 
 mod changes;
+pub mod coverage;
 mod drops;
 mod errors;
 pub mod evidence;
@@ -37,6 +39,7 @@ use crate::model::finding::{Direction, Finding, Limit, LimitHow, State};
 use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
+use coverage::Coverages;
 use errors::SeenError;
 use fault::{Fault, FaultKey, Joint};
 use nat::Nat;
@@ -63,6 +66,7 @@ pub struct Diagnoser {
     latent: BTreeMap<String, Finding>,
     errors: VecDeque<SeenError>,
     nat: Nat,
+    coverages: Coverages,
     stalls: Stalls,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
@@ -80,6 +84,7 @@ impl Diagnoser {
             latent: BTreeMap::new(),
             errors: VecDeque::new(),
             nat: Nat::default(),
+            coverages: Coverages::default(),
             stalls: Stalls::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),

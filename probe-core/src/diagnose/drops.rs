@@ -60,7 +60,7 @@ impl Diagnoser {
             joint: met.joint,
         };
         let packets = u64::from(drop.packets.max(1));
-        let observable = self.senses.tc;
+        let observable = self.is_error_observable(&met.subject);
         let fault = self.fault(key.clone(), met.subject.pod, met.limit, drop.time);
         fault.errors_observable = observable;
         fault.witnesses.insert(format!("{} in {}", drop.reason, name_of(&drop.location)));
@@ -69,6 +69,16 @@ impl Diagnoser {
         }
         self.apply_waiting_errors(&key, packet.flow);
         self.touch(now, &key);
+    }
+
+    /// Errors for this sender pass a hook of ours where they would be seen.
+    pub(super) fn is_error_observable(&self, subject: &Subject) -> bool {
+        let host_ifindex = subject.pod.as_ref().and_then(|pod| pod.host_ifindex);
+        self.senses.tc
+            && match subject.direction {
+                Direction::FromPod => self.coverages.is_observable(host_ifindex, Direction::ToPod),
+                Direction::ToPod | Direction::FromHost | Direction::ToHost => true,
+            }
     }
 
     fn report_drop(&mut self, drop: &PacketDropped, packet: &Packet, length: u32, met: &Met) {

@@ -80,6 +80,7 @@ pub fn node(uplink_mtu: u32) -> Topology {
             name: Some("eth0".to_owned()),
             mtu: Some(1500),
             addresses: vec![address],
+            counters: None,
         });
         topology.interfaces.insert(ifindex, end);
         topology.pods.push(Pod {

@@ -1,8 +1,12 @@
 //! Scenarios of the diagnosis: what is observed, and what must come out.
+use super::Output;
+use super::coverage::HookCounters;
 use super::fixtures::*;
+use crate::model::coverage::CoverageState;
 use crate::model::event::{Event, FragmentSeen, Oversize, OversizeHow};
-use crate::model::finding::{Direction, Kind, Outcome, Reason, Severity};
+use crate::model::finding::{Certainty, Direction, Kind, Outcome, Reason, Severity};
 use crate::model::flow::Protocol;
+use crate::model::interface::DeviceCounters;
 use crate::model::nat::NatEntry;
 use crate::model::packet::Fragment;
 use crate::model::packet_too_big::HookDirection;
@@ -344,4 +348,36 @@ fn a_fault_closes_when_its_limit_is_raised() {
     assert_eq!(black_hole.severity, Severity::Critical);
     let latent = findings.iter().find(|finding| finding.kind == Kind::VethMtuMismatch).expect("the mismatch");
     assert_eq!(latent.state, crate::model::finding::State::Closed);
+}
+
+#[test]
+fn an_error_that_no_hook_could_see_is_no_proof() {
+    let mut topology = node(1400);
+    let mut diagnoser = diagnoser(topology.clone());
+    let hooks = |egress| [HookCounters { ifindex: POD1, ingress: Some(0), egress: Some(egress) }];
+    diagnoser.handle_hook_counters(&hooks(0));
+    // bpf_redirect_peer: the pod's end receives, the host's end sends nothing and its hook sees nothing.
+    let end = topology.interfaces.get_mut(&POD1).expect("the veth");
+    let counters = DeviceCounters { rx_packets: 500, ..DeviceCounters::default() };
+    end.peer.as_mut().expect("its peer").counters = Some(counters);
+    diagnoser.handle_topology(SECOND, topology);
+    diagnoser.handle_hook_counters(&hooks(0));
+    let mut blind = false;
+    while let Some(output) = diagnoser.poll_output() {
+        if let Output::Coverage(coverage) = output {
+            blind |= coverage.state == CoverageState::Blind && coverage.direction == Direction::ToPod;
+        }
+    }
+    assert!(blind);
+    let events = BACKOFF
+        .into_iter()
+        .map(|offset| {
+            let time = 2 * SECOND + offset;
+            let original = packet(upload(Protocol::Tcp, 40001), 1500, 77, true);
+            (time, Event::Dropped(forward_drop(time, original, 1400)))
+        })
+        .collect();
+    let findings = play(diagnoser, events);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!((findings[0].severity, findings[0].certainty), (Severity::Info, Certainty::Suspected));
 }

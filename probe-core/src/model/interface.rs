@@ -81,6 +81,8 @@ pub struct Peer {
     pub mtu: Option<u32>,
     /// Addresses, where they could be read.
     pub addresses: Vec<IpAddr>,
+    /// The far end's own counters, where they could be read.
+    pub counters: Option<DeviceCounters>,
 }
 
 /// Whether a tunnel sets DF on its outer IPv4 packets.

@@ -1,0 +1,112 @@
+//! How much of each pod's traffic passes our hooks: the proof that a missing observation means something.
+//!
+//! Each device counts its packets itself. Where it counts many and the hook saw none, the hook is passed by: by a
+//! redirect past the veth's egress (`bpf_redirect_peer`), by a program in front that ends the chain, by an offload.
+use super::{Diagnoser, Output};
+use crate::model::coverage::{Coverage, CoverageState};
+use crate::model::finding::Direction;
+use crate::model::interface::{Interface, Role};
+use std::collections::BTreeMap;
+
+/// Fewer packets than this since the last comparison prove nothing.
+const ENOUGH: u64 = 10;
+
+/// What the hooks of an interface saw since they were attached, as the device counts: a segmentation-offload packet is
+/// one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HookCounters {
+    /// The interface.
+    pub ifindex: u32,
+    /// Packets at its ingress hook; `None` where none is attached.
+    pub ingress: Option<u64>,
+    /// Packets at its egress hook; `None` where none is attached.
+    pub egress: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    device: u64,
+    hook: u64,
+    state: CoverageState,
+}
+
+/// The last comparison, by interface and direction.
+#[derive(Debug, Default)]
+pub(super) struct Coverages {
+    sides: BTreeMap<(u32, Direction), Side>,
+}
+
+impl Coverages {
+    /// Whether the absence of a packet to or from a pod's interface means something: the hook was proven to see what
+    /// passes. Where nothing is compared, the hook is taken at its word.
+    pub fn is_observable(&self, host_ifindex: Option<u32>, direction: Direction) -> bool {
+        let side = host_ifindex.and_then(|ifindex| self.sides.get(&(ifindex, direction)));
+        side.is_none_or(|side| matches!(side.state, CoverageState::Full | CoverageState::Partial))
+    }
+}
+
+impl Diagnoser {
+    /// Compares what the hooks saw with what the devices counted (as of the last topology); reports what changed.
+    pub fn handle_hook_counters(&mut self, counters: &[HookCounters]) {
+        for hook in counters {
+            let Some(interface) = self.topology.interface(hook.ifindex) else { continue };
+            if interface.role != Role::Pod {
+                continue;
+            }
+            let (from_pod, to_pod) = device_counts(interface);
+            self.compare(hook.ifindex, Direction::FromPod, from_pod, hook.ingress);
+            self.compare(hook.ifindex, Direction::ToPod, to_pod, hook.egress);
+        }
+        let gone = |ifindex: &u32| self.topology.interface(*ifindex).is_none();
+        self.coverages.sides.retain(|(ifindex, _), _| !gone(ifindex));
+    }
+
+    fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, hook: Option<u64>) {
+        let Some(pod) = self.topology.pod_behind(ifindex) else { return };
+        let before = self.coverages.sides.get(&(ifindex, direction)).copied();
+        let seen = hook.unwrap_or(0);
+        let state = match before {
+            None => CoverageState::Idle,
+            Some(before) => {
+                let passed = device.saturating_sub(before.device);
+                let noticed = seen.saturating_sub(before.hook);
+                match (passed, noticed) {
+                    (passed, _) if passed < ENOUGH => {
+                        // Too little to judge by: what was known stands, and the counting goes on.
+                        return;
+                    }
+                    (passed, noticed) if noticed * 10 >= passed * 9 => CoverageState::Full,
+                    (passed, noticed) if noticed * 10 < passed => CoverageState::Blind,
+                    (_, _) => CoverageState::Partial,
+                }
+            }
+        };
+        if before.is_none_or(|before| before.state != state) {
+            let (why, instead) = match state {
+                CoverageState::Full | CoverageState::Idle => (None, None),
+                CoverageState::Blind | CoverageState::Partial if hook.is_none() => {
+                    (Some("not_attached"), Some("kernel drops"))
+                }
+                CoverageState::Blind | CoverageState::Partial if direction == Direction::ToPod => {
+                    (Some("redirect_peer"), Some("the pod's own counters"))
+                }
+                CoverageState::Blind | CoverageState::Partial => (Some("preempted"), Some("kernel drops")),
+            };
+            self.output.push_back(Output::Coverage(Coverage {
+                pod: pod.clone(),
+                direction,
+                state,
+                why,
+                instead,
+            }));
+        }
+        self.coverages.sides.insert((ifindex, direction), Side { device, hook: seen, state });
+    }
+}
+
+/// Packets from and to the pod that the two ends of its veth counted. `bpf_redirect_peer` counts at the pod's end only.
+fn device_counts(interface: &Interface) -> (u64, u64) {
+    let far = interface.peer.as_ref().and_then(|peer| peer.counters).unwrap_or_default();
+    let near = interface.counters;
+    (near.rx_packets.max(far.tx_packets), near.tx_packets.max(far.rx_packets))
+}
