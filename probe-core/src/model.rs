@@ -6,8 +6,11 @@ pub mod change;
 pub mod coverage;
 pub mod event;
 pub mod finding;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod flow;
 pub mod interface;
+pub mod limits;
 pub mod nat;
 pub mod packet;
 pub mod packet_too_big;
