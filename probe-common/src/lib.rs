@@ -13,6 +13,7 @@ pub mod fragment;
 pub mod gate;
 pub mod icmp_send;
 pub mod interface;
+pub mod kernel_field;
 pub mod location;
 pub mod oversize;
 pub mod packet_too_big;
@@ -30,4 +31,6 @@ pub mod global {
     pub const OUR_NETNS: &str = "OUR_NETNS";
     /// `u32`: 1 holds the event gate open (bench only).
     pub const GATE_OPEN: &str = "GATE_OPEN";
+    /// `u32`: length of a jiffy in nanoseconds (the resolution of `CLOCK_MONOTONIC_COARSE`).
+    pub const TICK_NS: &str = "TICK_NS";
 }

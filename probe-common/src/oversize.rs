@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// addresses.
 pub const FITTING: &str = "FITTING";
 /// Places in [`FITTING`]; a power of two.
-pub const FITTING_SLOTS: u32 = 1024;
+pub const FITTING_SLOTS: u32 = 512;
 
 /// `OversizeRecord::how`: who says that the packet is too big.
 pub mod how {

@@ -1,0 +1,93 @@
+//! The first bytes of a packet, read with bounds: whatever the packet says, no read leaves the window.
+use core::{marker::PhantomData, mem::MaybeUninit};
+
+/// Bytes of a packet, from its first one on, that the slow path looks at; a power of two. Room for Ethernet with two
+/// tags, an IPv6 outer header, UDP, Geneve with options, and the inner Ethernet, IPv6 and TCP headers.
+pub const WINDOW: usize = 256;
+
+/// The memory of a window.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// Copy of the packet's first bytes.
+    pub bytes: [u8; WINDOW],
+    /// See [`Window::forget`].
+    cell: u64,
+}
+
+impl Memory {
+    /// All zero.
+    #[cfg(test)]
+    pub const ZERO: Self = Self { bytes: [0; WINDOW], cell: 0 };
+}
+
+/// The first bytes of a packet.
+#[derive(Clone, Copy)]
+pub struct Window<'a> {
+    memory: *mut Memory,
+    len: usize,
+    lifetime: PhantomData<&'a mut Memory>,
+}
+
+impl<'a> Window<'a> {
+    /// The first `len` bytes of the memory are the packet's.
+    #[inline(always)]
+    pub fn new(memory: &'a mut Memory, len: usize) -> Self {
+        Self { memory, len, lifetime: PhantomData }
+    }
+
+    /// Number of bytes that can be read.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The byte at an offset.
+    #[inline(always)]
+    pub fn u8(&self, at: usize) -> Option<u8> {
+        (at < self.len).then(|| self.masked(at))
+    }
+
+    /// The big-endian 16-bit number at an offset.
+    #[inline(always)]
+    pub fn be16(&self, at: usize) -> Option<u16> {
+        (at + 1 < self.len).then(|| u16::from_be_bytes([self.masked(at), self.masked(at + 1)]))
+    }
+
+    /// The four bytes at an offset in the order of the wire; anything where the window ends before: for what is known to
+    /// be there, or does no harm, like a hash. A condition each would multiply the paths that the verifier follows.
+    #[inline(always)]
+    pub fn word(&self, at: usize) -> u32 {
+        let bytes = [self.masked(at), self.masked(at + 1), self.masked(at + 2), self.masked(at + 3)];
+        u32::from_ne_bytes(bytes)
+    }
+
+    /// The same value, of which the verifier knows nothing any more: it follows every combination of what it knows, and
+    /// a million instructions are its limit. It tracks the stack, hence the detour through the memory of a map.
+    #[inline(always)]
+    pub fn forget(&self, value: u64) -> u64 {
+        // SAFETY: the memory is alive and this window's alone.
+        unsafe {
+            let cell = &raw mut (*self.memory).cell;
+            cell.write_volatile(value);
+            cell.read_volatile()
+        }
+    }
+
+    /// The verifier of 6.1 does not learn from a comparison of two variables: it wants a mask directly before the read,
+    /// which the compiler would optimise away if it saw through.
+    #[inline(always)]
+    fn masked(&self, at: usize) -> u8 {
+        let at = opaque(at) & (WINDOW - 1);
+        // SAFETY: the memory is alive, and the offset within.
+        unsafe { (&raw const (*self.memory).bytes).cast::<u8>().add(at).read() }
+    }
+}
+
+/// A value whose range the compiler forgets.
+#[inline(always)]
+pub fn opaque<T: Copy>(value: T) -> T {
+    let place = MaybeUninit::new(value);
+    // SAFETY: `place` is initialised, aligned and alive.
+    unsafe { core::ptr::read_volatile(place.as_ptr()) }
+}
