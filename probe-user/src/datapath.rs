@@ -1,3 +1,13 @@
-//! What the kernel sees: loading, attaching, reading rings and maps, and netlink.
+//! What the kernel sees: loading, attaching, reading rings and maps, and netlink. The only module that names aya.
+//!
+//! - [`load`]: the programs and maps; [`Datapath`](load::Datapath) is the handle to both
+//! - [`ring`]: records on their way up; [`counters`]: sizes and skips
+//! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
+//! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows
+pub mod btf;
 pub mod conntrack;
+pub mod counters;
 pub mod links;
+pub mod load;
+pub mod locations;
+pub mod ring;

@@ -1,0 +1,180 @@
+//! What drop reasons and the places of drops mean for packet sizes.
+//!
+//! Numbers of reasons differ from kernel to kernel (`PKT_TOO_BIG` is 64 on 6.1 and 93 on 6.18): names come from the
+//! running kernel. Places are told by symbol, compiler suffixes cut off.
+use super::btf::Btf;
+use probe_common::{location, size_drop::class};
+use std::collections::HashMap;
+
+const PREFIX: &str = "SKB_DROP_REASON_";
+
+/// Reasons that say by themselves that it was the size.
+const SIZE: &[&str] = &["PKT_TOO_BIG"];
+/// Reasons that say nothing: the place decides.
+const LOCATION: &[&str] = &["NOT_SPECIFIED"];
+/// Reasons that tell of fragments that were not put together.
+const FRAGMENT: &[&str] = &["FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR", "DUP_FRAG"];
+/// Reasons that matter if they hit an ICMP error or a fragment: filters and routing.
+const ICMP_OR_FRAGMENT: &[&str] = &[
+    "BPF_CGROUP_EGRESS",
+    "ICMP_CSUM",
+    "INVALID_PROTO",
+    "IP_CSUM",
+    "IP_INADDRERRORS",
+    "IP_INHDR",
+    "IP_INNOROUTES",
+    "IP_INVALID_DEST",
+    "IP_INVALID_SOURCE",
+    "IP_LOCALNET",
+    "IP_LOCAL_SOURCE",
+    "IP_NOPROTO",
+    "IP_OUTNOROUTES",
+    "IP_RPFILTER",
+    "LOCAL_MAC",
+    "NEIGH_CREATEFAIL",
+    "NEIGH_DEAD",
+    "NEIGH_FAILED",
+    "NEIGH_QUEUEFULL",
+    "NETFILTER_DROP",
+    "NOMEM",
+    "OTHERHOST",
+    "PKT_TOO_SMALL",
+    "QDISC_DROP",
+    "SKB_CSUM",
+    "SOCKET_FILTER",
+    "TC_EGRESS",
+    "TC_INGRESS",
+    "UNHANDLED_PROTO",
+    "UNICAST_IN_L2_MULTICAST",
+    "XDP",
+    "XFRM_POLICY",
+];
+
+/// Functions that free a packet for its size without a reason that says so.
+const SIZE_FUNCTIONS: &[&str] = &[
+    // veth and everything else that hands a packet to another device (`is_skb_forwardable`).
+    "__dev_forward_skb",
+    "__dev_forward_skb2",
+    "dev_forward_skb",
+    "dev_forward_skb_nomtu",
+    "veth_xmit",
+    // Bridges, with and without br_netfilter.
+    "br_dev_queue_push_xmit",
+    "br_nf_dev_queue_xmit",
+    "br_nf_ip_fragment",
+    // Fragmentation that DF forbids: also the outer packets of tunnels.
+    "ip_fragment",
+    "ip_do_fragment",
+    "ip_finish_output",
+    "__ip_finish_output",
+    "ip6_fragment",
+    "ip6_finish_output",
+    "__ip6_finish_output",
+    "ip_forward",
+    "ip6_forward",
+    // Tunnels.
+    "ip_tunnel_xmit",
+    "ip_md_tunnel_xmit",
+    "ip6_tnl_xmit",
+    "ip6_tnl_start_xmit",
+    "ipip_tunnel_xmit",
+    "ipip6_tunnel_xmit",
+    "sit_tunnel_xmit",
+    "ipgre_xmit",
+    "ip6gre_tunnel_xmit",
+    "gre_tap_xmit",
+    "vxlan_xmit",
+    "vxlan_xmit_one",
+    "geneve_xmit",
+    "vti_tunnel_xmit",
+    "vti6_tnl_xmit",
+    "wg_xmit",
+    "xfrmi_xmit",
+    "ipvlan_queue_xmit",
+    "macvlan_start_xmit",
+    "tun_net_xmit",
+    // Open vSwitch.
+    "ovs_vport_send",
+    "do_output",
+    "ovs_fragment",
+];
+
+/// The names of this kernel's drop reasons.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    names: HashMap<u32, String>,
+    numbers: HashMap<String, u32>,
+}
+
+impl Reasons {
+    /// From the running kernel's type information; without the enumeration there are no names.
+    pub fn of(btf: &Btf) -> Self {
+        let mut reasons = Self::default();
+        for (name, number) in btf.enumeration("skb_drop_reason").unwrap_or_default() {
+            if let Some(name) = name.strip_prefix(PREFIX) {
+                reasons.names.insert(number, name.to_owned());
+                reasons.numbers.insert(name.to_owned(), number);
+            }
+        }
+        reasons
+    }
+
+    /// The name of a number, without the common prefix (`PKT_TOO_BIG`).
+    pub fn name(&self, number: u32) -> Option<&str> {
+        self.names.get(&number).map(String::as_str)
+    }
+
+    /// The number of a name.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Number and [`class`] of every reason that the kernel side is to look at.
+    pub(super) fn classes(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let table = [
+            (SIZE, class::SIZE),
+            (LOCATION, class::LOCATION),
+            (FRAGMENT, class::FRAGMENT),
+            (ICMP_OR_FRAGMENT, class::ICMP_OR_FRAGMENT),
+        ];
+        table
+            .into_iter()
+            .flat_map(|(names, class)| names.iter().map(move |name| (*name, class)))
+            .filter_map(|(name, class)| Some((self.number(name)?, class)))
+    }
+}
+
+/// The function of a symbol as the kernel prints it: without offset, module and what the compiler appends
+/// (`ip_forward.isra.0+0x2c0/0x5d0 [mod]`).
+pub fn function(symbol: &str) -> &str {
+    let end = symbol.find(['+', '.', ' ', '[']).unwrap_or(symbol.len());
+    symbol.get(..end).unwrap_or(symbol)
+}
+
+/// The [`location::class`] of a symbol.
+pub fn class_of(symbol: &str) -> u32 {
+    if SIZE_FUNCTIONS.contains(&function(symbol)) { location::class::SIZE } else { location::class::IGNORED }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_lose_what_is_not_the_function() {
+        for symbol in ["ip_fragment.constprop.0+0x8a/0xa0", "ip_fragment", "ip_fragment+0x1/0x2 [x]"] {
+            assert_eq!(function(symbol), "ip_fragment");
+            assert_eq!(class_of(symbol), location::class::SIZE);
+        }
+        assert_eq!(class_of("ip6_mc_input+0x1/0x2"), location::class::IGNORED);
+        assert_eq!(class_of(""), location::class::IGNORED);
+    }
+
+    #[test]
+    fn reasons_have_this_kernels_numbers() {
+        let reasons = Reasons::of(&Btf::of_kernel().unwrap());
+        let number = reasons.number("PKT_TOO_BIG").unwrap();
+        assert_eq!(reasons.name(number), Some("PKT_TOO_BIG"));
+        assert!(reasons.classes().any(|entry| entry == (number, class::SIZE)));
+    }
+}
