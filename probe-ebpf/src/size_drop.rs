@@ -1,0 +1,170 @@
+//! Packets that the kernel frees (`skb:kfree_skb`): for their size, and those that break path MTU discovery.
+use crate::{
+    buffer::{self, Buffer},
+    flow::{Flow, mix},
+    gate::Gate,
+    kernel::{Address, Trusted, offset},
+    maps::{self, Use},
+    owner::{self, Owner},
+    packet::{Packet, flag},
+    ring, skip,
+    window::Window,
+};
+use aya_ebpf::helpers::generated::bpf_snprintf;
+use probe_common::{
+    gate::class as gate_class,
+    location::{self, LocationRecord, SYMBOL_LEN},
+    record::{PacketBytes, RecordHeader, direction, kind},
+    size_drop::class,
+    skip::Skip,
+};
+
+/// Prints the function that an address is in.
+static SYMBOL_FORMAT: [u8; 4] = *b"%ps\0";
+
+/// A packet is freed.
+#[inline(always)]
+pub fn observe(skb: Trusted, address: u64, reason: u32) {
+    // Cheap things first: this runs for every drop of the machine.
+    let class = maps::reason_class(reason).unwrap_or(class::ICMP_OR_FRAGMENT);
+    if class == class::IGNORED {
+        return;
+    }
+    let device = skb.follow(&offset::SK_BUFF_DEV);
+    let netns = owner::netns_of_device(device);
+    let Some(owner) = owner_of(skb, device, netns) else { return };
+    let class = if class == class::LOCATION {
+        match maps::location_class(address) {
+            Some(location::class::IGNORED) => return,
+            Some(_) => {}
+            None => ask(address),
+        }
+        class::SIZE
+    } else {
+        class
+    };
+    report(Buffer(skb), address, reason, class, owner);
+}
+
+/// Whose packet it is: its device's, else its route's device's, else its socket's. A netns of 0 is no device: locally
+/// made packets have none yet, and in a socket's queue the field holds other things.
+#[inline(always)]
+fn owner_of(skb: Trusted, device: Trusted, netns: u32) -> Option<Owner> {
+    if netns != 0 {
+        return owner::of_device(device.address(), netns);
+    }
+    let route = Buffer(skb).route();
+    if route.0 != 0 {
+        return owner::of_address(route.follow(&offset::DST_ENTRY_DEV));
+    }
+    let netns = owner::netns_of_socket(skb.follow(&offset::SK_BUFF_SK));
+    (netns == maps::our_netns() || maps::is_known_netns(netns)).then_some(Owner { netns, peer_ifindex: 0 })
+}
+
+/// Tells user space of a place not met before.
+#[inline(always)]
+fn ask(address: u64) {
+    match maps::remember_location(address, location::class::ASKED) {
+        Ok(()) => {}
+        // -EEXIST: another CPU asked just now.
+        Err(-17) => return,
+        Err(_) => return skip::count(Skip::MapFull),
+    }
+    ring::send::<LocationRecord>(|record| {
+        let data = [address];
+        // SAFETY: the ring's memory is as large as the record; the format is a constant of read-only data.
+        unsafe {
+            (*record).header = RecordHeader {
+                kind: kind::LOCATION,
+                direction: direction::NONE,
+                time_ns: ring::now(),
+                packets: 1,
+                ..RecordHeader::default()
+            };
+            (*record).address = address;
+            let symbol = (&raw mut (*record).symbol).cast();
+            let printed = bpf_snprintf(
+                symbol,
+                SYMBOL_LEN as u32,
+                SYMBOL_FORMAT.as_ptr().cast(),
+                data.as_ptr().cast_mut().cast(),
+                8,
+            );
+            if printed < 0 {
+                *symbol.cast::<u8>() = 0;
+            }
+        }
+    });
+}
+
+#[inline(always)]
+fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
+    let Some(memory) = maps::window(Use::SizeDrop) else { return };
+    let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
+    let captured = skb.copy_packet(bytes);
+    let ethertype = skb.ethertype();
+    let window = Window::new(memory, captured as usize);
+    let packet = Packet::from_network(&window, 0, ethertype).ok().map(|packet| packet.forget(&window));
+    let flags = packet.map_or(0, |packet| packet.flags);
+    let wanted = flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT;
+    if class == class::ICMP_OR_FRAGMENT && flags & wanted == 0 {
+        return;
+    }
+    let device = skb.0.address().follow(&offset::SK_BUFF_DEV);
+    let ifindex: u32 = device.read(&offset::NET_DEVICE_IFINDEX);
+    let salt = mix(address, u64::from(reason) << 32 | u64::from(ifindex));
+    let hash = match packet {
+        Some(packet) => Flow::of(&window, &packet).hash(salt),
+        None => salt,
+    };
+    let Some(mut gate) = Gate::of(hash) else { return };
+    let bucket = owner.netns ^ ifindex;
+    if gate.holds(1, 1) || !gate.has_token(gate_class::SIZE_DROP, bucket) {
+        return;
+    }
+    let packets = gate.pass(gate_class::SIZE_DROP, bucket, 0, 1);
+    fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
+}
+
+struct Drop {
+    address: u64,
+    reason: u32,
+    owner: Owner,
+    packets: u32,
+    captured: u32,
+    ethertype: u16,
+}
+
+#[inline(always)]
+fn fill(skb: Buffer, device: Address, ifindex: u32, drop: Drop, bytes: *const PacketBytes) {
+    let egress = buffer::egress(skb.route());
+    let Some(record) = maps::size_drop_scratch() else { return };
+    // SAFETY: the memory of this program and CPU alone, as large as the record.
+    unsafe {
+        (*record).header = RecordHeader {
+            kind: kind::SIZE_DROP,
+            direction: direction::NONE,
+            l2_len: 0,
+            ifindex,
+            time_ns: ring::now(),
+            packets: drop.packets,
+            captured: drop.captured,
+        };
+        (*record).location = drop.address;
+        (*record).reason = drop.reason;
+        (*record).netns = drop.owner.netns;
+        (*record).peer_ifindex = drop.owner.peer_ifindex;
+        (*record).device_mtu = device.read(&offset::NET_DEVICE_MTU);
+        (*record).peer_mtu = owner::peer_of(device).map_or(0, |peer| peer.read(&offset::NET_DEVICE_MTU));
+        (*record).egress_ifindex = egress.ifindex;
+        (*record).egress_mtu = egress.mtu;
+        (*record).egress_netns = egress.netns;
+        (*record).route_mtu = egress.route_mtu;
+        (*record).skb_len = skb.len();
+        (*record).gso_size = skb.gso_size();
+        (*record).ethertype = drop.ethertype.into();
+        (*record).device = device.read(&offset::NET_DEVICE_NAME);
+        (*record).packet = *bytes;
+        ring::output(&*record);
+    }
+}
