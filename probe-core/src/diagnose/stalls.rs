@@ -18,6 +18,8 @@ const RETRANSMISSIONS: u64 = 3;
 const REMEMBERED: Time = 60 * SECOND;
 /// At most so many of each.
 const MAX_REMEMBERED: usize = 4096;
+/// Acknowledgements remembered per address.
+const MAX_PER_ADDRESS: usize = 64;
 /// Bytes of the packets of a handshake: they pass wherever a connection is established.
 const HANDSHAKE: u32 = 60;
 
@@ -32,10 +34,11 @@ struct Stall {
     segment: u32,
 }
 
-/// Evidence that segments up to a size reach an address.
+/// Evidence that segments up to a size reached an address from one time to another.
 #[derive(Clone, Copy, Debug)]
 struct Acknowledged {
-    time: Time,
+    from: Time,
+    until: Time,
     size: u32,
 }
 
@@ -44,6 +47,8 @@ struct Acknowledged {
 pub(super) struct Stalls {
     stalls: BTreeMap<(u32, Flow), Stall>,
     acknowledged: BTreeMap<IpAddr, Vec<Acknowledged>>,
+    /// When connections were established.
+    established: BTreeMap<(u32, Flow), Time>,
 }
 
 impl Stalls {
@@ -72,30 +77,58 @@ impl Stalls {
         stall.last = event.time;
     }
 
-    fn add_acknowledged(&mut self, remote: IpAddr, time: Time, size: u32) {
+    fn add_established(&mut self, event: &TcpStateChange) {
+        if self.established.len() >= MAX_REMEMBERED {
+            self.forget(event.time);
+        }
+        self.established.insert((event.netns, event.flow), event.time);
+        let handshake = Acknowledged { from: event.time, until: event.time, size: HANDSHAKE };
+        self.add_acknowledged(event.flow.dst, handshake);
+    }
+
+    fn add_closed(&mut self, event: &TcpStateChange) {
+        let established = self.established.remove(&(event.netns, event.flow));
+        let Some(until) = event.last_ack else { return };
+        if event.bytes_acked <= 1 || event.data_segments_out == 0 {
+            return;
+        }
+        // No segment can be smaller than the average of all: one of at least this size was acknowledged.
+        let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
+        let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
+        let from = established.unwrap_or(until);
+        self.add_acknowledged(event.flow.dst, Acknowledged { from, until, size });
+    }
+
+    fn add_acknowledged(&mut self, remote: IpAddr, acknowledged: Acknowledged) {
+        let now = acknowledged.until;
         let entries = self.acknowledged.entry(remote).or_default();
-        entries.retain(|entry| entry.time + REMEMBERED >= time);
-        if entries.len() < 64 {
-            entries.push(Acknowledged { time, size });
+        entries.retain(|entry| entry.until + REMEMBERED >= now);
+        if entries.len() < MAX_PER_ADDRESS {
+            entries.push(acknowledged);
         }
         if self.acknowledged.len() > MAX_REMEMBERED {
-            self.forget(time);
+            self.forget(now);
         }
     }
 
     fn forget(&mut self, now: Time) {
         self.stalls.retain(|_, stall| stall.last + REMEMBERED >= now);
-        self.acknowledged.retain(|_, entries| entries.iter().any(|entry| entry.time + REMEMBERED >= now));
+        self.acknowledged.retain(|_, entries| entries.iter().any(|entry| entry.until + REMEMBERED >= now));
+        // Long connections are forgotten first: they lose the beginning of their interval only.
+        self.established.retain(|_, time| *time + REMEMBERED >= now);
     }
 
-    /// The largest size below the stalled segment that was acknowledged after the stall began; `None` if there is none,
-    /// or if segments of that size stand still as well.
+    /// The largest size below the stalled segment that was acknowledged while it stood still; `None` if there is none,
+    /// or if segments of that size stand still as well. What is acknowledged later proves nothing: the path may have
+    /// been repaired.
     fn proof(&self, remote: IpAddr, stall: &Stall) -> Option<u32> {
         let passed = self
             .acknowledged
             .get(&remote)?
             .iter()
-            .filter(|entry| entry.time > stall.first && entry.size < stall.segment)
+            .filter(|entry| {
+                entry.until > stall.first && entry.from <= stall.last && entry.size < stall.segment
+            })
             .map(|entry| entry.size)
             .max()?;
         let small_ones_stall_too = self.stalls.iter().any(|((_, flow), other)| {
@@ -147,25 +180,12 @@ impl Diagnoser {
                 flow.got_through |= !event.established && after && event.unacked == 0;
             }
         }
-        let remote = event.flow.dst;
         if event.established {
-            self.stalls.add_acknowledged(remote, event.time, HANDSHAKE);
-        } else if let Some(last_ack) = event.last_ack
-            && event.bytes_acked > 1
-            && event.data_segments_out > 0
-        {
-            // No segment can be smaller than the average of all: one of at least this size was acknowledged.
-            let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
-            let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
-            self.stalls.add_acknowledged(remote, last_ack, size);
-        }
-        if !event.established {
-            // It stands still no longer; what it proved stays in its fault.
-            self.judge_stalls(now, remote);
-            self.stalls.stalls.remove(&(event.netns, event.flow));
+            self.stalls.add_established(event);
         } else {
-            self.judge_stalls(now, remote);
+            self.stalls.add_closed(event);
         }
+        self.judge_stalls(now, event.flow.dst);
     }
 
     fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
