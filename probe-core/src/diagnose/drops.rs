@@ -124,7 +124,8 @@ impl Diagnoser {
             };
             return Some(Met { subject, joint: Joint::Veth(host_end.ifindex), limit });
         }
-        let host_end = self.topology.interface(drop.peer_ifindex?)?;
+        let behind = || self.topology.pod_in_netns(drop.netns)?.host_ifindex;
+        let host_end = self.topology.interface(drop.peer_ifindex.or_else(behind)?)?;
         let subject = if host_end.role == Role::Pod {
             subject::of_pod(self.topology.pod_behind(host_end.ifindex), Direction::FromPod)
         } else {
