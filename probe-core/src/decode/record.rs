@@ -293,9 +293,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.get(..end).unwrap_or_default()).into_owned()
 }
 
-/// A symbol without what `%pS` adds: `ip_forward+0x2c0/0x4a0 [module]`.
+/// The function of a symbol, without offset, module and compiler's suffixes: `ip_fragment.isra.0+0x2c/0x4a [mod]`.
 fn symbol_name(symbol: &str) -> &str {
-    symbol.split([' ', '+']).next().unwrap_or_default()
+    symbol.split([' ', '+', '.', '[']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
