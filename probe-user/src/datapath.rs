@@ -1,12 +1,16 @@
 //! What the kernel sees: loading, attaching, reading rings and maps, and netlink. The only module that names aya.
 //!
-//! - [`load`]: the programs and maps; [`Datapath`](load::Datapath) is the handle to both
+//! - [`load`]: the maps, [`Datapath`](load::Datapath) is the handle to them; [`classifiers`]: the programs
+//! - [`attach`]: programs on interfaces, and off again; [`interfaces`]: how each interface is treated
 //! - [`ring`]: records on their way up; [`counters`]: sizes and skips
 //! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
 //! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows
+pub mod attach;
 pub mod btf;
+pub mod classifiers;
 pub mod conntrack;
 pub mod counters;
+pub mod interfaces;
 pub mod links;
 pub mod load;
 pub mod locations;

@@ -1,5 +1,6 @@
 //! What is told, and the forms it is told in.
 
+pub mod complaint;
 pub mod json_lines;
 #[cfg(test)]
 mod sample;

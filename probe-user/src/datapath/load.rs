@@ -1,6 +1,7 @@
 //! Loads the kernel side and gives typed access to its maps.
 use super::{
     btf::{Btf, BtfError},
+    classifiers::Classifiers,
     counters::Counters,
     locations::Reasons,
     ring::Ring,
@@ -106,7 +107,7 @@ impl DatapathError {
         Self::of(operation, &format!("map {name}"), &error)
     }
 
-    fn program(operation: &'static str, name: &str, error: &ProgramError) -> Self {
+    pub(super) fn program(operation: &'static str, name: &str, error: &ProgramError) -> Self {
         if let ProgramError::LoadError { io_error, verifier_log } = error {
             // The verifier's reason is in its last lines; a refusal for want of rights has none.
             let log = verifier_log.to_string();
@@ -172,7 +173,8 @@ pub struct Tracepoint {
 
 /// The loaded kernel side.
 pub struct Datapath {
-    ebpf: Ebpf,
+    /// `None` once the attaching code has them.
+    programs: Option<Classifiers>,
     interfaces: Array<MapData, Abi<InterfaceConfig>>,
     interfaces_beyond: HashMap<MapData, u32, Abi<InterfaceConfig>>,
     netns: HashMap<MapData, u32, u32>,
@@ -241,11 +243,11 @@ impl Datapath {
             counters: Counters::new(stats, skips)?,
             ring: Ring::new(take(&mut ebpf, record::RING)?),
             tracepoints: Vec::new(),
-            ebpf,
+            programs: Some(Classifiers::new(ebpf)),
         };
         datapath.bump_generation()?;
         for name in ["tc_ingress", "tc_egress", "tc_ingress_l3", "tc_egress_l3"] {
-            let program = datapath.classifier_named(name)?;
+            let program = datapath.programs()?.named(name)?;
             program.load().map_err(|error| DatapathError::program("load", name, &error))?;
         }
         datapath.load_tracepoints();
@@ -286,28 +288,26 @@ impl Datapath {
         self.tracepoints.clone()
     }
 
-    /// The program for a [`direction`](record::direction) and a device with or without an Ethernet header, for the
-    /// attaching code.
+    /// The program for a [`direction`](record::direction) and a device with or without an Ethernet header.
     pub fn classifier(
         &mut self,
         direction: u8,
         has_ethernet: bool,
     ) -> Result<&mut SchedClassifier, DatapathError> {
-        self.classifier_named(match (direction == record::direction::INGRESS, has_ethernet) {
-            (true, true) => "tc_ingress",
-            (true, false) => "tc_ingress_l3",
-            (false, true) => "tc_egress",
-            (false, false) => "tc_egress_l3",
-        })
+        self.programs()?.classifier(direction, has_ethernet)
     }
 
-    fn classifier_named(&mut self, name: &str) -> Result<&mut SchedClassifier, DatapathError> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| absent("program", name))?;
-        program.try_into().map_err(|error: ProgramError| DatapathError::program("use", name, &error))
+    /// Gives the programs to the thread that attaches them. Tracepoints observe for as long as it keeps them.
+    pub fn take_classifiers(&mut self) -> Result<Classifiers, DatapathError> {
+        self.programs.take().ok_or_else(taken)
+    }
+
+    fn programs(&mut self) -> Result<&mut Classifiers, DatapathError> {
+        self.programs.as_mut().ok_or_else(taken)
     }
 
     fn tracepoint_program(&mut self, name: &str) -> Result<&mut BtfTracePoint, DatapathError> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| absent("program", name))?;
+        let program = self.programs()?.ebpf_mut().program_mut(name).ok_or_else(|| absent("program", name))?;
         program.try_into().map_err(|error: ProgramError| DatapathError::program("use", name, &error))
     }
 
@@ -407,7 +407,15 @@ impl Datapath {
     }
 }
 
-fn absent(what: &str, name: &str) -> DatapathError {
+fn taken() -> DatapathError {
+    DatapathError::Refused {
+        operation: "use",
+        object: "the programs".into(),
+        message: "the attaching code has them".into(),
+    }
+}
+
+pub(super) fn absent(what: &str, name: &str) -> DatapathError {
     DatapathError::Refused {
         operation: "find",
         object: format!("{what} {name}"),

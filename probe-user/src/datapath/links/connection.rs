@@ -3,7 +3,8 @@
 //! It blocks: use it from a thread of its own, never from an async task. A socket belongs to the network namespace of
 //! the thread that opened it, for good.
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -111,6 +112,11 @@ impl Connection {
     ) -> Result<Option<RouteNetlinkMessage>, NetlinkError> {
         // With an acknowledgement every answer has an end, also an empty one.
         Ok(self.ask("read", object, request, NLM_F_ACK)?.messages.into_iter().next())
+    }
+
+    /// Makes an object that must not be there yet.
+    pub fn create(&mut self, object: &dyn Display, request: RouteNetlinkMessage) -> Result<(), NetlinkError> {
+        self.ask("make", object, request, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL).map(drop)
     }
 
     /// Sends a request that changes something and waits for its acknowledgement.

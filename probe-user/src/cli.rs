@@ -1,0 +1,166 @@
+//! The command line. Every option has an environment variable; a flag wins over it.
+use crate::config::{PodPattern, Selection, WatchConfig};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use probe_core::model::finding::Severity;
+use std::time::Duration;
+
+/// Finds MTU and path MTU faults of a Kubernetes node by watching its packets in the kernel.
+#[derive(Debug, Parser)]
+#[command(name = "mtuprobe", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Observe until Ctrl-C or --duration, and tell findings as they appear.
+    ///
+    /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
+    Watch(WatchArguments),
+}
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArguments {
+    #[command(flatten)]
+    observe: ObserveArguments,
+
+    /// How to hang on an interface: auto takes TCX wherever the kernel has it.
+    #[arg(long, env = "MTUPROBE_HOOK", value_enum, default_value_t = HookChoice::Auto)]
+    hook: HookChoice,
+}
+
+/// Options that observing commands share.
+#[derive(Debug, Args)]
+pub struct ObserveArguments {
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+
+    /// Stop after this time, for example 30s or 5m.
+    #[arg(long, env = "MTUPROBE_DURATION", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+
+    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
+    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
+    pod: Vec<PodPattern>,
+
+    /// Only these interfaces (repeatable); default: every host-side veth, overlay device, bridge port and uplink.
+    #[arg(long, env = "MTUPROBE_INTERFACE", value_delimiter = ',', value_name = "IFACE")]
+    interface: Vec<String>,
+
+    /// The uplinks (repeatable); default: the devices of the default routes.
+    #[arg(long, env = "MTUPROBE_UPLINK", value_delimiter = ',', value_name = "IFACE")]
+    uplink: Vec<String>,
+
+    /// Show findings from this severity on; the exit status does not depend on it.
+    #[arg(long, env = "MTUPROBE_MIN_SEVERITY", value_enum, default_value_t = SeverityChoice::Info)]
+    min_severity: SeverityChoice,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// Text.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// JSON Lines.
+    Json,
+}
+
+/// How to hang on an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookChoice {
+    /// TCX wherever the kernel has it, else clsact.
+    Auto,
+    /// TCX links only (Linux 6.6 and later).
+    Tcx,
+    /// Filters at a clsact qdisc.
+    Clsact,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SeverityChoice {
+    Info,
+    Warning,
+    Critical,
+}
+
+impl From<WatchArguments> for WatchConfig {
+    fn from(arguments: WatchArguments) -> Self {
+        let observe = arguments.observe;
+        Self {
+            output: observe.output,
+            duration: observe.duration,
+            selection: Selection {
+                pods: observe.pod,
+                interfaces: observe.interface,
+                uplinks: observe.uplink,
+            },
+            min_severity: match observe.min_severity {
+                SeverityChoice::Info => Severity::Info,
+                SeverityChoice::Warning => Severity::Warning,
+                SeverityChoice::Critical => Severity::Critical,
+            },
+            hook: arguments.hook,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
+        let Command::Watch(watch) =
+            Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command;
+        Ok(watch.into())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_has_a_variable() {
+        let command = Cli::command();
+        let watch = command.find_subcommand("watch").expect("watch");
+        for argument in watch.get_arguments().filter(|argument| argument.get_id() != "help") {
+            let long = argument.get_long().expect("a long option");
+            let expected = format!("MTUPROBE_{}", long.replace('-', "_").to_uppercase());
+            assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
+        }
+    }
+
+    #[test]
+    fn options_of_watch() {
+        let config = watch(&[
+            "--output=json",
+            "--duration=30s",
+            "--pod=shop/*",
+            "--pod=blue",
+            "--interface=eth0,veth1",
+            "--min-severity=warning",
+            "--hook=clsact",
+        ])
+        .expect("valid");
+        assert_eq!(config.output, OutputForm::Json);
+        assert_eq!(config.duration, Some(Duration::from_secs(30)));
+        assert_eq!(config.selection.pods.len(), 2);
+        assert_eq!(config.selection.interfaces, ["eth0", "veth1"]);
+        assert_eq!((config.min_severity, config.hook), (Severity::Warning, HookChoice::Clsact));
+    }
+
+    #[test]
+    fn bad_usage_ends_with_status_2() {
+        for arguments in [&["--duration=soon"][..], &["--output=xml"], &["--pod=a/b/c"], &["--nonsense"]] {
+            assert_eq!(watch(arguments).expect_err("refused").exit_code(), 2, "{arguments:?}");
+        }
+    }
+}

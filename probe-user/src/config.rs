@@ -1,0 +1,24 @@
+//! What a command was asked to do.
+
+mod selection;
+
+pub use selection::{PodPattern, Selection, Urgency};
+
+use crate::cli::{HookChoice, OutputForm};
+use probe_core::model::finding::Severity;
+use std::time::Duration;
+
+/// What `watch` was asked to do.
+#[derive(Clone, Debug)]
+pub struct WatchConfig {
+    /// Form of the output.
+    pub output: OutputForm,
+    /// When to stop.
+    pub duration: Option<Duration>,
+    /// What to observe.
+    pub selection: Selection,
+    /// Findings below are not shown.
+    pub min_severity: Severity,
+    /// How to hang on an interface.
+    pub hook: HookChoice,
+}

@@ -1,0 +1,167 @@
+//! Which interfaces and pods are observed.
+use probe_core::model::interface::{Interface, Role};
+use probe_core::model::pod::Pod;
+use probe_core::model::topology::Topology;
+use std::str::FromStr;
+
+/// Which pods, interfaces and uplinks somebody asked for; empty lists ask for all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Pods.
+    pub pods: Vec<PodPattern>,
+    /// Interfaces by name.
+    pub interfaces: Vec<String>,
+    /// Uplinks by name, instead of the devices of the default routes.
+    pub uplinks: Vec<String>,
+}
+
+/// When an interface is to be attached at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Before `start`.
+    First,
+    /// Paced, after `start`.
+    Later,
+}
+
+/// Virtual devices that carry nobody's traffic from one place to another.
+const IDLE_KINDS: [&str; 5] = ["dummy", "ifb", "nlmon", "vcan", "netdevsim"];
+
+impl Selection {
+    /// Whether and when an interface is observed.
+    pub fn urgency(&self, topology: &Topology, interface: &Interface) -> Option<Urgency> {
+        if !self.interfaces.is_empty() {
+            return self.interfaces.contains(&interface.name).then_some(Urgency::First);
+        }
+        let pod = topology.pod_behind(interface.ifindex);
+        match interface.role {
+            Role::Uplink | Role::Overlay => Some(Urgency::First),
+            Role::Pod if self.pods.is_empty() => Some(Urgency::Later),
+            Role::Pod => pod.is_some_and(|pod| self.wants_pod(pod)).then_some(Urgency::First),
+            Role::Bridge | Role::Port if self.pods.is_empty() => Some(Urgency::Later),
+            Role::Link if self.pods.is_empty() => carries_traffic(interface).then_some(Urgency::Later),
+            Role::Bridge | Role::Port | Role::Link => None,
+        }
+    }
+
+    /// Whether findings of a pod are wanted.
+    pub fn wants_pod(&self, pod: &Pod) -> bool {
+        self.pods.is_empty() || self.pods.iter().any(|pattern| pattern.matches(pod))
+    }
+}
+
+/// A veth carries traffic as soon as it is there; anything else once it is up.
+fn carries_traffic(interface: &Interface) -> bool {
+    let idle = interface.name == "lo" || IDLE_KINDS.contains(&interface.kind.as_str());
+    !idle && (interface.up || interface.peer.is_some())
+}
+
+/// `NAMESPACE/NAME` with `*` and `?` in either part; `NAME` alone is a pod without Kubernetes namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodPattern {
+    namespace: Option<String>,
+    name: String,
+}
+
+impl FromStr for PodPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        if name.is_empty() || name.contains('/') || namespace == Some("") {
+            return Err("expected NAMESPACE/NAME or NAME".to_owned());
+        }
+        Ok(Self { namespace: namespace.map(str::to_owned), name: name.to_owned() })
+    }
+}
+
+impl PodPattern {
+    /// Whether a pod is meant.
+    pub fn matches(&self, pod: &Pod) -> bool {
+        let namespace = match (&self.namespace, &pod.namespace) {
+            (Some(pattern), Some(namespace)) => glob(pattern.as_bytes(), namespace.as_bytes()),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        namespace && pod.name.as_ref().is_some_and(|name| glob(self.name.as_bytes(), name.as_bytes()))
+    }
+}
+
+/// `*` stands for any text, `?` for one character. Linear: only the last `*` is ever tried again.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut in_pattern, mut in_text) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while in_text < text.len() {
+        match pattern.get(in_pattern) {
+            Some(b'*') => {
+                star = Some((in_pattern, in_text));
+                in_pattern += 1;
+            }
+            Some(&character) if character == b'?' || Some(&character) == text.get(in_text) => {
+                in_pattern += 1;
+                in_text += 1;
+            }
+            _ => {
+                let Some((star_at, taken)) = star else { return false };
+                star = Some((star_at, taken + 1));
+                in_pattern = star_at + 1;
+                in_text = taken + 1;
+            }
+        }
+    }
+    pattern.iter().skip(in_pattern).all(|character| *character == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use probe_core::model::pod::PodSource;
+
+    fn pod(namespace: Option<&str>, name: &str) -> Pod {
+        Pod {
+            namespace: namespace.map(str::to_owned),
+            name: Some(name.to_owned()),
+            uid: None,
+            container_id: None,
+            netns: None,
+            netns_inode: None,
+            host_ifindex: None,
+            host_interface: None,
+            pod_interface: None,
+            pod_mtu: None,
+            addresses: Vec::new(),
+            source: PodSource::Netns,
+            pid: None,
+        }
+    }
+
+    #[test]
+    fn patterns() {
+        let matches = |pattern: &str, namespace, name| {
+            pattern.parse::<PodPattern>().expect("a pattern").matches(&pod(namespace, name))
+        };
+        assert!(matches("shop/cart-7d9f", Some("shop"), "cart-7d9f"));
+        assert!(matches("shop/cart-*", Some("shop"), "cart-7d9f"));
+        assert!(matches("*/c?rt*9*", Some("shop"), "cart-7d9f"));
+        assert!(!matches("shop/cart", Some("shop"), "cart-7d9f"));
+        assert!(!matches("shop/*", None, "blue"));
+        assert!(matches("blue", None, "blue"));
+        assert!(!matches("blue", Some("shop"), "blue"));
+    }
+
+    #[test]
+    fn globs() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("a*b*c", "aXbXbc", true),
+            ("a*b*c", "aXbXb", false),
+            ("?", "", false),
+            ("a**", "a", true),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+}

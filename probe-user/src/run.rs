@@ -1,0 +1,131 @@
+//! The observation: every input in one loop, results to the output.
+
+mod attachments;
+mod evidence;
+mod observation;
+mod senses;
+mod signals;
+mod topology_feed;
+mod verdict;
+mod voice;
+
+pub use verdict::Verdict;
+
+use crate::config::WatchConfig;
+use crate::datapath::attach::{Attacher, Report};
+use crate::datapath::links::LinksUpdate;
+use crate::output::wall_clock::monotonic_now;
+use anyhow::Context as _;
+use observation::{Observation, Progress};
+use signals::Signals;
+use std::process;
+use std::time::Duration;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{self, Instant, Interval, MissedTickBehavior};
+use topology_feed::TopologyFeed;
+
+/// The ring is looked into so often: nothing in the kernel ever wakes us.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Everything that comes in.
+#[derive(Debug)]
+enum Input {
+    /// Time to look into the ring, and at the clock.
+    Tick,
+    /// Links, routes or pods were read anew.
+    Links(Box<LinksUpdate>),
+    /// What became of an interface.
+    Report(Report),
+    /// Somebody wants an end, or the time is over.
+    End,
+}
+
+/// Observes until a signal or the end of `config.duration`.
+///
+/// # Errors
+/// It could not do its job: missing privilege, unknown interface, nothing could be attached and no tracepoint works.
+pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the asynchronous runtime")?;
+    runtime.block_on(observe(config))
+}
+
+async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
+    let signals = Signals::listen().context("listen to signals")?;
+    let (report_sender, reports) = mpsc::unbounded_channel();
+    let mut feed = TopologyFeed::start()?;
+    let links = feed.first().await?;
+    let duration = config.duration;
+    let (mut observation, attacher) = Observation::begin(config, links.topology, report_sender)?;
+    let mut inputs = Inputs { signals, reports, feed, ticks: ticks(), end: None };
+
+    let mut began = false;
+    loop {
+        let input = inputs.next().await;
+        let now = monotonic_now();
+        let progress = match input {
+            Input::Tick => observation.handle_tick(now, &attacher)?,
+            Input::Links(links) => observation.handle_links(now, *links, &attacher)?,
+            Input::Report(report) => observation.handle_report(now, report, &attacher)?,
+            Input::End => break,
+        };
+        match progress {
+            Progress::GoOn => {}
+            Progress::NobodyListens => break,
+        }
+        if !began && observation.has_begun() {
+            began = true;
+            inputs.end = duration.map(|duration| Instant::now() + duration);
+        }
+    }
+    let verdict = observation.end(monotonic_now())?;
+    detach(attacher, inputs.signals, verdict).await;
+    Ok(verdict)
+}
+
+fn ticks() -> Interval {
+    let mut ticks = time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The sources of inputs.
+struct Inputs {
+    signals: Signals,
+    reports: UnboundedReceiver<Report>,
+    feed: TopologyFeed,
+    ticks: Interval,
+    end: Option<Instant>,
+}
+
+impl Inputs {
+    async fn next(&mut self) -> Input {
+        let end = self.end;
+        let over = async {
+            match end {
+                Some(end) => time::sleep_until(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // Reports and topology before the clock: a tick must not see an older state than the evidence.
+            biased;
+            () = self.signals.next() => Input::End,
+            () = over => Input::End,
+            Some(report) = self.reports.recv() => Input::Report(report),
+            Some(links) = self.feed.next() => Input::Links(links),
+            _ = self.ticks.tick() => Input::Tick,
+        }
+    }
+}
+
+/// Takes all programs off; another signal ends the process at once.
+async fn detach(attacher: Attacher, mut signals: Signals, verdict: Verdict) {
+    let finished = tokio::task::spawn_blocking(move || attacher.finish());
+    tokio::select! {
+        _ = finished => {}
+        () = signals.next() => process::exit(verdict.exit_status().into()),
+    }
+}

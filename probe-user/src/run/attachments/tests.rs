@@ -1,0 +1,83 @@
+use super::*;
+use probe_core::model::interface::{DeviceCounters, Peer, Role};
+
+fn interface(ifindex: u32, role: Role) -> Interface {
+    Interface {
+        ifindex,
+        name: format!("if{ifindex}"),
+        kind: "veth".to_owned(),
+        mtu: 1500,
+        up: true,
+        ethernet: true,
+        role,
+        master: None,
+        master_kind: None,
+        lower: None,
+        peer: (role == Role::Pod).then(Peer::default),
+        tunnel: None,
+        addresses: Vec::new(),
+        counters: DeviceCounters::default(),
+    }
+}
+
+fn topology(interfaces: &[Interface]) -> Topology {
+    let interfaces = interfaces.iter().map(|interface| (interface.ifindex, interface.clone())).collect();
+    Topology { interfaces, ..Topology::default() }
+}
+
+fn indexes(requests: &[Request]) -> Vec<u32> {
+    requests.iter().map(|request| request.ifindex).collect()
+}
+
+#[test]
+fn uplinks_first_and_pods_paced() {
+    let mut attachments = Attachments::new(Selection::default());
+    let topology = topology(&[interface(2, Role::Uplink), interface(7, Role::Pod)]);
+    let difference = attachments.begin(0, &topology);
+    assert_eq!(indexes(&difference.requests), [2]);
+    assert!(attachments.awaits(Some(Urgency::First)));
+    assert_eq!(attachments.note_attached(2, Mechanism::Tcx), None);
+    assert!(!attachments.awaits(Some(Urgency::First)) && attachments.awaits(None));
+    assert_eq!(attachments.pending(), ["if7"]);
+    assert_eq!(attachments.paced(0).iter().map(|request| request.pace).collect::<Vec<_>>(), [Pace::Paced]);
+}
+
+#[test]
+fn a_new_pod_gets_no_qdisc_before_its_sandbox_is_ready() {
+    let mut attachments = Attachments::new(Selection::default());
+    attachments.begin(0, &topology(&[]));
+    let snapshot = topology(&[interface(7, Role::Pod)]);
+    let difference = attachments.update(SECOND, &snapshot, &BTreeSet::new());
+    assert_eq!(difference.requests.len(), 1);
+    assert_eq!((difference.requests[0].pace, difference.requests[0].may_make_qdisc), (Pace::Urgent, false));
+    attachments.note_postponed(7);
+    assert_eq!(indexes(&attachments.due(5 * SECOND)), [0; 0]);
+    let due = attachments.due(11 * SECOND);
+    assert!(due.len() == 1 && due[0].may_make_qdisc);
+    assert_eq!(attachments.due(12 * SECOND), []);
+    let event = attachments.note_attached(7, Mechanism::Clsact).expect("it came while observing");
+    assert_eq!((event.interface.interface.as_str(), event.interface.hook), ("if7", Hook::Clsact));
+}
+
+#[test]
+fn an_index_that_is_anothers_now_is_attached_anew() {
+    let mut attachments = Attachments::new(Selection::default());
+    attachments.begin(0, &topology(&[interface(7, Role::Uplink)]));
+    attachments.note_attached(7, Mechanism::Tcx);
+    let other = Interface { kind: "vxlan".to_owned(), ..interface(7, Role::Overlay) };
+    let difference = attachments.update(SECOND, &topology(&[other]), &BTreeSet::from([7]));
+    assert_eq!((difference.gone, indexes(&difference.requests)), (vec![7], vec![7]));
+    assert_eq!(difference.went.len(), 1);
+}
+
+#[test]
+fn what_is_refused_is_not_awaited() {
+    let mut attachments = Attachments::new(Selection::default());
+    let snapshot = topology(&[interface(7, Role::Uplink), interface(8, Role::Uplink)]);
+    attachments.begin(0, &snapshot);
+    attachments.note_refused(7);
+    attachments.note_vanished(8);
+    assert!(!attachments.awaits(None));
+    let again = attachments.update(SECOND, &snapshot, &BTreeSet::new());
+    assert_eq!(indexes(&again.requests), [8], "it was there after all");
+}

@@ -1,0 +1,104 @@
+//! From the ring to events, and what was lost on the way.
+use crate::datapath::load::{Datapath, DatapathError};
+use crate::datapath::locations::{Reasons, class_of};
+use probe_common::skip::Skip;
+use probe_core::decode::{KernelNames, Record, decode};
+use probe_core::model::Time;
+use probe_core::model::event::{Event, Lost};
+use std::collections::{BTreeMap, HashMap};
+
+/// Records taken at a time; the gates let through fewer between two ticks.
+const BATCH: usize = 8192;
+
+/// Reads the ring and remembers what its numbers mean.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    symbols: HashMap<u64, String>,
+    /// Lost since the beginning, by name.
+    lost: BTreeMap<&'static str, u64>,
+    /// What of it was told.
+    told: BTreeMap<&'static str, u64>,
+}
+
+/// The tables of the running kernel.
+struct Names<'a> {
+    reasons: &'a Reasons,
+    symbols: &'a HashMap<u64, String>,
+}
+
+impl KernelNames for Names<'_> {
+    fn drop_reason(&self, reason: u32) -> Option<&str> {
+        self.reasons.name(reason)
+    }
+
+    fn symbol(&self, address: u64) -> Option<&str> {
+        self.symbols.get(&address).map(String::as_str)
+    }
+}
+
+impl Evidence {
+    /// The events that came since the last call; code locations that the kernel side asks about are answered.
+    pub fn drain(&mut self, datapath: &mut Datapath) -> Result<Vec<Event>, DatapathError> {
+        let mut events = Vec::new();
+        for bytes in datapath.ring().drain(BATCH) {
+            let names = Names { reasons: datapath.reasons(), symbols: &self.symbols };
+            match decode(&bytes, &names) {
+                Ok(Record::Event(event)) => events.push(event),
+                Ok(Record::Location(location)) => {
+                    datapath.set_location_class(location.address, class_of(&location.symbol))?;
+                    self.symbols.insert(location.address, location.symbol);
+                }
+                Err(error) => *self.lost.entry(error.name()).or_default() += 1,
+            }
+        }
+        Ok(events)
+    }
+
+    /// What was lost since the last call.
+    pub fn lost(&mut self, now: Time, datapath: &Datapath) -> Result<Vec<Lost>, DatapathError> {
+        for (skip, count) in datapath.counters().skips()? {
+            if count > 0 {
+                self.lost.insert(skip.name(), count);
+            }
+        }
+        let mut news = Vec::new();
+        for (&what, &count) in &self.lost {
+            let told = self.told.insert(what, count).unwrap_or(0);
+            if count > told {
+                let why = why(what).to_owned();
+                news.push(Lost {
+                    time: now,
+                    what: what.to_owned(),
+                    count: count - told,
+                    interface: None,
+                    why,
+                });
+            }
+        }
+        Ok(news)
+    }
+
+    /// All that was lost, by name.
+    pub fn lost_in_all(&self) -> BTreeMap<String, u64> {
+        self.lost.iter().map(|(what, count)| ((*what).to_owned(), *count)).collect()
+    }
+}
+
+/// What a name of lost evidence means, for people.
+fn why(what: &str) -> &'static str {
+    match Skip::ALL.iter().find(|skip| skip.name() == what) {
+        Some(Skip::RingFull) => "the ring had no room for a record",
+        Some(Skip::GateReplaced) => "records of a flow were held back and another flow took its place",
+        Some(Skip::InterfaceRate) => "an interface caused more records than it may",
+        Some(Skip::CpuRate) => "a CPU caused more records than it may",
+        Some(Skip::UnknownInterface) => "packets met a program on an interface that is not configured",
+        Some(Skip::Truncated) => "packets are shorter than their own headers say",
+        Some(Skip::VlanDepth) => "packets have more VLAN tags than are read",
+        Some(Skip::ExtensionHeaders) => "packets have more IPv6 extension headers than are read",
+        Some(Skip::GsoHeaders) => "headers of offloaded packets were not understood",
+        Some(Skip::BadVersion) => "the IP version of packets contradicts their EtherType",
+        Some(Skip::MapFull) => "a map in the kernel had no room",
+        Some(Skip::ReadFailed) => "kernel memory could not be read",
+        None => "a record was not understood",
+    }
+}

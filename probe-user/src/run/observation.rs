@@ -1,0 +1,314 @@
+//! The state of an observation and what each input does to it.
+use super::attachments::{self, Attachments};
+use super::evidence::Evidence;
+use super::senses;
+use super::verdict::{LoudFindings, Verdict};
+use super::voice::{NobodyListens, Voice};
+use crate::cli::HookChoice;
+use crate::config::{Urgency, WatchConfig};
+use crate::datapath::attach::{Attacher, Policy, Report};
+use crate::datapath::interfaces::Interfaces;
+use crate::datapath::links::LinksUpdate;
+use crate::datapath::load::{Datapath, Settings, Tracepoint};
+use crate::output::complaint::complain;
+use crate::output::wall_clock::monotonic_now;
+use crate::output::{Message, Start, Summary};
+use crate::system;
+use anyhow::{Context as _, bail};
+use probe_core::diagnose::{Diagnoser, Output};
+use probe_core::model::event::{Event, Lost};
+use probe_core::model::interface::Role;
+use probe_core::model::topology::Topology;
+use probe_core::model::{SECOND, Time};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// What is lost is looked at so often.
+const COUNTERS_PERIOD: Time = SECOND;
+/// Places for interfaces at least; pods come.
+const MIN_SLOTS: u32 = 512;
+/// Places at most: they take memory on every possible CPU.
+const MAX_SLOTS: u32 = 4096;
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    GoOn,
+    /// The reader of the results is gone.
+    NobodyListens,
+}
+
+/// How far the start has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// `start` is still to be told.
+    Beginning,
+    /// `attached` is still to be told.
+    Attaching,
+    Running,
+}
+
+/// The state of an observation.
+pub(super) struct Observation {
+    config: WatchConfig,
+    voice: Voice,
+    datapath: Datapath,
+    interfaces: Interfaces,
+    attachments: Attachments,
+    evidence: Evidence,
+    diagnoser: Diagnoser,
+    loud: LoudFindings,
+    tracepoints: Vec<Tracepoint>,
+    phase: Phase,
+    began: Time,
+    next_counters: Time,
+    failures: Vec<String>,
+    listened_to: bool,
+}
+
+impl Observation {
+    /// Loads the kernel side and asks for what is attached first.
+    pub fn begin(
+        config: WatchConfig,
+        topology: Topology,
+        reports: UnboundedSender<Report>,
+    ) -> anyhow::Result<(Self, Attacher)> {
+        let began = monotonic_now();
+        let topology = with_uplinks(topology, &config);
+        for name in &config.selection.interfaces {
+            topology.interface_named(name).with_context(|| format!("observe {name}: no such interface"))?;
+        }
+        let mut attachments = Attachments::new(config.selection.clone());
+        let difference = attachments.begin(began, &topology);
+        let wanted = attachments.wanted();
+        let slots = u32::try_from(wanted.len() * 2).unwrap_or(MAX_SLOTS).clamp(MIN_SLOTS, MAX_SLOTS);
+        let settings = Settings { our_netns: topology.netns_inode, slots, ..Settings::default() };
+        let mut datapath = Datapath::load(&settings)?;
+        let mut interfaces = Interfaces::new(slots);
+        let without_place = interfaces.update(&mut datapath, &topology, &wanted)?;
+        let tracepoints = datapath.attach_tracepoints();
+        let policy = match config.hook {
+            HookChoice::Auto => Policy::Auto,
+            HookChoice::Tcx => Policy::Tcx,
+            HookChoice::Clsact => Policy::Clsact,
+        };
+        let attacher = Attacher::start(datapath.take_classifiers()?, policy, reports)
+            .context("start the thread that attaches")?;
+        for request in
+            difference.requests.into_iter().filter(|request| !without_place.contains(&request.ifindex))
+        {
+            attacher.attach(request);
+        }
+        let mut diagnoser = Diagnoser::new(senses::relied_on(&tracepoints));
+        diagnoser.handle_topology(began, topology);
+        let mut observation = Self {
+            voice: Voice::new(&config),
+            config,
+            datapath,
+            interfaces,
+            attachments,
+            evidence: Evidence::default(),
+            diagnoser,
+            loud: LoudFindings::default(),
+            tracepoints,
+            phase: Phase::Beginning,
+            began,
+            next_counters: began + COUNTERS_PERIOD,
+            failures: Vec::new(),
+            listened_to: true,
+        };
+        observation.note_without_place(began, &without_place);
+        Ok((observation, attacher))
+    }
+
+    /// `start` was told.
+    pub fn has_begun(&self) -> bool {
+        self.phase != Phase::Beginning
+    }
+
+    /// Reads the ring and the clock.
+    pub fn handle_tick(&mut self, now: Time, attacher: &Attacher) -> anyhow::Result<Progress> {
+        for event in self.evidence.drain(&mut self.datapath)? {
+            self.diagnoser.handle_event(now, event);
+        }
+        if self.next_counters <= now {
+            self.next_counters = now + COUNTERS_PERIOD;
+            for lost in self.evidence.lost(now, &self.datapath)? {
+                self.diagnoser.handle_event(now, Event::Lost(lost));
+            }
+        }
+        for request in self.attachments.due(now) {
+            attacher.attach(request);
+        }
+        if self.diagnoser.poll_timeout().is_some_and(|due| due <= now) {
+            self.diagnoser.handle_timeout(now);
+        }
+        self.advance(now, attacher)
+    }
+
+    /// Follows links, routes and pods.
+    pub fn handle_links(
+        &mut self,
+        now: Time,
+        links: LinksUpdate,
+        attacher: &Attacher,
+    ) -> anyhow::Result<Progress> {
+        let topology = with_uplinks(links.topology, &self.config);
+        let difference = self.attachments.update(now, &topology, &links.removed);
+        for ifindex in difference.gone {
+            attacher.detach(ifindex);
+        }
+        // Told to the kernel side before a program can meet a packet there.
+        let without_place =
+            self.interfaces.update(&mut self.datapath, &topology, &self.attachments.wanted())?;
+        self.note_without_place(now, &without_place);
+        for request in
+            difference.requests.into_iter().filter(|request| !without_place.contains(&request.ifindex))
+        {
+            attacher.attach(request);
+        }
+        self.diagnoser.handle_topology(now, topology);
+        for attachments::Event { interface, pod } in difference.went {
+            self.tell(Message::Detach { time: now, interface, pod })?;
+        }
+        self.advance(now, attacher)
+    }
+
+    /// Follows what became of interfaces.
+    pub fn handle_report(
+        &mut self,
+        now: Time,
+        report: Report,
+        attacher: &Attacher,
+    ) -> anyhow::Result<Progress> {
+        match report {
+            Report::Attached { ifindex, mechanism, notice } => {
+                if let Some(notice) = notice {
+                    let name = self.attachments.name(ifindex).unwrap_or("an interface");
+                    complain(&format_args!("observe {name}: {notice}"));
+                }
+                if let Some(attachments::Event { interface, pod }) =
+                    self.attachments.note_attached(ifindex, mechanism)
+                {
+                    self.tell(Message::Attach { time: now, interface, pod })?;
+                }
+            }
+            Report::Vanished { ifindex } => self.attachments.note_vanished(ifindex),
+            Report::Postponed { ifindex } => self.attachments.note_postponed(ifindex),
+            Report::Failed { ifindex, why } => {
+                complain(&why);
+                self.attachments.note_refused(ifindex);
+                self.failures.push(why);
+            }
+            Report::Notice(notice) => complain(&notice),
+        }
+        self.advance(now, attacher)
+    }
+
+    /// Tells the summary.
+    pub fn end(&mut self, now: Time) -> anyhow::Result<Verdict> {
+        for event in self.evidence.drain(&mut self.datapath)? {
+            self.diagnoser.handle_event(now, event);
+        }
+        for lost in self.evidence.lost(now, &self.datapath)? {
+            self.diagnoser.handle_event(now, Event::Lost(lost));
+        }
+        let findings = self.diagnoser.finish(now);
+        self.tell_diagnosis(now)?;
+        for finding in findings.iter().filter(|finding| self.voice.is_selected(finding)) {
+            self.loud.note(finding);
+        }
+        let summary = Summary {
+            time: now,
+            duration: now.saturating_sub(self.began),
+            findings,
+            packets_seen: self.interfaces.packets_of_pods(&self.datapath)?,
+            lost: self.evidence.lost_in_all(),
+        };
+        self.tell(Message::Summary(summary))?;
+        Ok(self.loud.verdict())
+    }
+
+    /// Tells what there is to tell, and moves the start on.
+    fn advance(&mut self, now: Time, attacher: &Attacher) -> anyhow::Result<Progress> {
+        if self.phase == Phase::Beginning && !self.attachments.awaits(Some(Urgency::First)) {
+            self.phase = Phase::Attaching;
+            let start = self.start(now);
+            self.tell(Message::Start(start))?;
+            for request in self.attachments.paced(now) {
+                attacher.attach(request);
+            }
+        }
+        if self.phase == Phase::Attaching && !self.attachments.awaits(None) {
+            self.phase = Phase::Running;
+            let count = self.attachments.attached().len();
+            if count == 0 && self.tracepoints.iter().all(|tracepoint| tracepoint.why_not.is_some()) {
+                let why = self.failures.first().map_or("no interface to observe", String::as_str);
+                bail!("nothing can be observed: {why}, and no tracepoint works");
+            }
+            self.tell(Message::Attached { time: now, count, took: now.saturating_sub(self.began) })?;
+        }
+        if self.phase != Phase::Beginning {
+            self.tell_diagnosis(now)?;
+        }
+        Ok(if self.listened_to { Progress::GoOn } else { Progress::NobodyListens })
+    }
+
+    fn start(&self, now: Time) -> Start {
+        let attached = self.attachments.attached();
+        Start {
+            time: now,
+            version: env!("CARGO_PKG_VERSION"),
+            kernel: system::kernel_release(),
+            node: system::node_name(),
+            senses: senses::told(&self.failures, attached.len(), &self.tracepoints),
+            attached,
+            pending: self.attachments.pending(),
+        }
+    }
+
+    fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {
+        while let Some(output) = self.diagnoser.poll_output() {
+            if let Output::Finding(finding) = &output
+                && self.voice.is_selected(finding)
+            {
+                self.loud.note(finding);
+            }
+            self.tell(Message::Diagnosis { time: now, output })?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, message: Message) -> anyhow::Result<()> {
+        if self.listened_to && self.voice.tell(message)? == Err(NobodyListens) {
+            self.listened_to = false;
+        }
+        Ok(())
+    }
+
+    /// More interfaces than the kernel side has places for.
+    fn note_without_place(&mut self, now: Time, ifindexes: &[u32]) {
+        for &ifindex in ifindexes {
+            let interface = self.attachments.name(ifindex).map(str::to_owned);
+            self.attachments.note_refused(ifindex);
+            let why = "there are more interfaces than places for them".to_owned();
+            let lost = Lost { time: now, what: "interface_places".to_owned(), count: 1, interface, why };
+            self.diagnoser.handle_event(now, Event::Lost(lost));
+        }
+    }
+}
+
+/// The uplinks that somebody named, instead of those that were found.
+fn with_uplinks(mut topology: Topology, config: &WatchConfig) -> Topology {
+    let uplinks = &config.selection.uplinks;
+    if uplinks.is_empty() {
+        return topology;
+    }
+    for interface in topology.interfaces.values_mut() {
+        match (uplinks.contains(&interface.name), interface.role) {
+            (true, _) => interface.role = Role::Uplink,
+            (false, Role::Uplink) => interface.role = Role::Link,
+            (false, Role::Pod | Role::Overlay | Role::Bridge | Role::Port | Role::Link) => {}
+        }
+    }
+    topology
+}

@@ -1,0 +1,35 @@
+//! What can be observed on this kernel with these rights.
+use crate::datapath::load::Tracepoint;
+use crate::output::{Sense, SenseState};
+use probe_core::diagnose::Senses;
+
+/// The lines of `start`.
+pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Tracepoint]) -> Vec<Sense> {
+    let (state, why) = match (attached, tc_failures.first()) {
+        (_, None) => (SenseState::Works, None),
+        (0, Some(why)) => (SenseState::Missing, Some(why.clone())),
+        (_, Some(why)) => (SenseState::Degraded, Some(why.clone())),
+    };
+    let mut senses = vec![Sense { name: "tc", state, why }];
+    senses.extend(tracepoints.iter().map(|tracepoint| Sense {
+        name: tracepoint.name,
+        state: if tracepoint.why_not.is_none() { SenseState::Works } else { SenseState::Missing },
+        why: tracepoint.why_not.clone(),
+    }));
+    senses.push(Sense { name: "netlink", state: SenseState::Works, why: None });
+    senses
+}
+
+/// What the diagnosis may rely on.
+pub(super) fn relied_on(tracepoints: &[Tracepoint]) -> Senses {
+    let works = |name: &str| {
+        tracepoints.iter().any(|tracepoint| tracepoint.name == name && tracepoint.why_not.is_none())
+    };
+    Senses {
+        tc: true,
+        kfree_skb: works("kfree_skb"),
+        icmp_send: works("icmp_send"),
+        tcp_retransmit: works("tcp_retransmit"),
+        conntrack: false,
+    }
+}
