@@ -14,7 +14,7 @@ const PAIRS: [[u8; 8]; maps::PAIR_KINDS as usize] = [*b"veth\0\0\0\0", *b"netkit
 pub struct Owner {
     /// Inode of its network namespace.
     pub netns: u32,
-    /// The end of the pair that is in the observed namespace; 0 if it is no pair, or that of the device itself.
+    /// The end of the pair that is in the observed namespace; 0 if it is no pair, or where its namespace said enough.
     pub peer_ifindex: u32,
 }
 
@@ -34,19 +34,29 @@ pub fn netns_of_socket(socket: Trusted) -> u32 {
 /// whose other end is in the observed one and no uplink (behind an uplink is another node).
 #[inline(always)]
 pub fn of_device(device: Address, netns: u32) -> Option<Owner> {
+    let owner = of_joined_device(device, netns)?;
+    match maps::interface(owner.peer_ifindex) {
+        Some(config) if config.role == role::UPLINK => None,
+        Some(_) | None => Some(owner),
+    }
+}
+
+/// The same with the other ends of uplinks: what our own end does not take is dropped there.
+#[inline(always)]
+pub fn of_joined_device(device: Address, netns: u32) -> Option<Owner> {
     if netns == maps::our_netns() || maps::is_known_netns(netns) {
         return Some(Owner { netns, peer_ifindex: 0 });
     }
+    let peer_ifindex = our_end_of(device)?;
+    Some(Owner { netns, peer_ifindex })
+}
+
+/// The other end of a paired device, if that is in the observed namespace.
+#[inline(always)]
+pub fn our_end_of(device: Address) -> Option<u32> {
     let peer = peer_of(device)?;
-    let peer_netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
-    if peer_netns != maps::our_netns() {
-        return None;
-    }
-    let peer_ifindex = peer.read(&offset::NET_DEVICE_IFINDEX);
-    match maps::interface(peer_ifindex) {
-        Some(config) if config.role == role::UPLINK => None,
-        Some(_) | None => Some(Owner { netns, peer_ifindex }),
-    }
+    let netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
+    (netns == maps::our_netns()).then(|| peer.read(&offset::NET_DEVICE_IFINDEX))
 }
 
 /// The same for a device that is only known by address.
