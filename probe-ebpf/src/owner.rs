@@ -47,16 +47,12 @@ pub fn of_joined_device(device: Address, netns: u32) -> Option<Owner> {
     if netns == maps::our_netns() || maps::is_known_netns(netns) {
         return Some(Owner { netns, peer_ifindex: 0 });
     }
-    let peer_ifindex = our_end_of(device)?;
-    Some(Owner { netns, peer_ifindex })
-}
-
-/// The other end of a paired device, if that is in the observed namespace.
-#[inline(always)]
-pub fn our_end_of(device: Address) -> Option<u32> {
     let peer = peer_of(device)?;
-    let netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
-    (netns == maps::our_netns()).then(|| peer.read(&offset::NET_DEVICE_IFINDEX))
+    let peer_netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
+    if peer_netns != maps::our_netns() {
+        return None;
+    }
+    Some(Owner { netns, peer_ifindex: peer.read(&offset::NET_DEVICE_IFINDEX) })
 }
 
 /// The same for a device that is only known by address.

@@ -153,7 +153,7 @@ fn fill(skb: Buffer, device: Address, ifindex: u32, drop: Drop, bytes: *const Pa
         (*record).location = drop.address;
         (*record).reason = drop.reason;
         (*record).netns = drop.owner.netns;
-        (*record).peer_ifindex = owner::our_end_of(device).unwrap_or(0);
+        (*record).peer_ifindex = drop.owner.peer_ifindex;
         (*record).device_mtu = device.read(&offset::NET_DEVICE_MTU);
         (*record).peer_mtu = owner::peer_of(device).map_or(0, |peer| peer.read(&offset::NET_DEVICE_MTU));
         (*record).egress_ifindex = egress.ifindex;
