@@ -12,15 +12,38 @@ pub use netns_counters::{CounterReader, NetnsCountersError};
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::topology::Topology;
+use std::net::IpAddr;
 
 /// The pods behind the interfaces with role `pod`.
 pub fn pods(topology: &Topology, namespaces: &NamespaceIndex) -> Vec<Pod> {
     topology.with_role(Role::Pod).map(|interface| pod_behind(interface, namespaces)).collect()
 }
 
+/// A pod on a device that sits on one of ours (macvlan, ipvlan): no interface of the node is its own.
+pub fn stacked_pod(namespace: &NamespaceIdentity, interface: &str, mtu: u32, addresses: Vec<IpAddr>) -> Pod {
+    Pod {
+        pod_interface: Some(interface.to_owned()),
+        pod_mtu: Some(mtu),
+        addresses,
+        ..in_namespace(Some(namespace))
+    }
+}
+
 fn pod_behind(interface: &Interface, namespaces: &NamespaceIndex) -> Pod {
     let peer = interface.peer.as_ref();
     let namespace = peer.and_then(|peer| peer.nsid).and_then(|nsid| namespaces.get(nsid));
+    Pod {
+        host_ifindex: Some(interface.ifindex),
+        host_interface: Some(interface.name.clone()),
+        pod_interface: peer.and_then(|peer| peer.name.clone()),
+        pod_mtu: peer.and_then(|peer| peer.mtu),
+        addresses: peer.map(|peer| peer.addresses.clone()).unwrap_or_default(),
+        ..in_namespace(namespace)
+    }
+}
+
+/// What a namespace tells of its pod.
+fn in_namespace(namespace: Option<&NamespaceIdentity>) -> Pod {
     let name = namespace.and_then(|namespace| namespace.name.clone());
     Pod {
         namespace: None,
@@ -30,11 +53,11 @@ fn pod_behind(interface: &Interface, namespaces: &NamespaceIndex) -> Pod {
         container_id: None,
         netns: namespace.and_then(|namespace| Some(namespace.path.as_ref()?.display().to_string())),
         netns_inode: namespace.and_then(|namespace| namespace.inode),
-        host_ifindex: Some(interface.ifindex),
-        host_interface: Some(interface.name.clone()),
-        pod_interface: peer.and_then(|peer| peer.name.clone()),
-        pod_mtu: peer.and_then(|peer| peer.mtu),
-        addresses: peer.map(|peer| peer.addresses.clone()).unwrap_or_default(),
+        host_ifindex: None,
+        host_interface: None,
+        pod_interface: None,
+        pod_mtu: None,
+        addresses: Vec::new(),
         pid: namespace.and_then(|namespace| namespace.pid),
     }
 }

@@ -295,3 +295,26 @@ fn lost_notifications_are_told_and_made_good() -> Result<()> {
     assert!(following.overflows > 0);
     Ok(())
 }
+
+#[test]
+fn a_pod_on_a_macvlan_has_no_interface_of_the_node() -> Result<()> {
+    let lab = Lab::new()?;
+    let namespaces = node_with_uplink(&lab, &["pod", "stranger"])?;
+    let [node, fabric, inside, stranger] = &namespaces[..] else { unreachable!() };
+    for (parent, below, child) in [(node, "eth0", inside), (fabric, "n0", stranger)] {
+        parent.ip(&format!(
+            "link add link {below} name eth0 mtu 1300 netns {} type macvlan mode bridge",
+            child.name()
+        ))?;
+        child.ip("link set eth0 up\naddress add 10.0.1.77/24 dev eth0\nroute add default via 10.0.1.1")?;
+    }
+    let topology = discover(node)?;
+    let [found] = &topology.pods[..] else { anyhow::bail!("one pod, not {:?}", topology.pods) };
+    assert_eq!(found.name.as_deref(), Some(inside.name()), "not the child of somebody else's device");
+    assert_eq!(
+        (found.host_ifindex, found.pod_interface.as_deref(), found.pod_mtu),
+        (None, Some("eth0"), Some(1300))
+    );
+    assert!(found.addresses.contains(&[10, 0, 1, 77].into()));
+    Ok(())
+}

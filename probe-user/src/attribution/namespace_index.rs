@@ -26,6 +26,22 @@ pub struct NamespaceIdentity {
     pub recorded: bool,
 }
 
+impl NamespaceIdentity {
+    /// Opens it by its file or by the process in it.
+    pub fn open(&self) -> Option<File> {
+        let by_process = self.pid.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+        self.path.iter().chain(&by_process).find_map(|path| File::open(path).ok())
+    }
+
+    /// Whether the file's name is one that container runtimes give: `cni-` and a UUID, or a UUID alone.
+    pub fn is_named_by_runtime(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| {
+            let rest = name.strip_prefix("cni-").unwrap_or(name);
+            rest.len() == 36 && rest.chars().all(|letter| letter.is_ascii_hexdigit() || letter == '-')
+        })
+    }
+}
+
 /// The identities by namespace id. Ids are handed out again at once: [`Self::refresh`] before use.
 #[derive(Debug, Default)]
 pub struct NamespaceIndex {
@@ -63,11 +79,35 @@ impl NamespaceIndex {
 
     /// Opens the namespace with an id, after a check that it is still that one.
     pub fn open(&self, connection: &mut Connection, nsid: i32) -> Option<File> {
-        let identity = self.identities.get(&nsid)?;
-        let by_process = identity.pid.map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
-        let file = identity.path.iter().chain(&by_process).find_map(|path| File::open(path).ok())?;
+        let file = self.identities.get(&nsid)?.open()?;
         let found = namespace_id(connection, NamespaceHandle::File(file.as_fd())).ok()?;
         (found == Some(nsid)).then_some(file)
+    }
+
+    /// Namespaces of this machine that are bound to a file or hold a process and are neither ours nor behind our veths.
+    /// Nothing says yet that they have to do with this node.
+    pub fn strangers(&self, own_inode: u32) -> Vec<NamespaceIdentity> {
+        let mut known: BTreeSet<u32> =
+            self.identities.values().filter_map(|identity| identity.inode).collect();
+        known.insert(own_inode);
+        let mut found = Vec::new();
+        for NamespaceFile { path, name, inode } in namespace_files() {
+            if known.insert(inode) {
+                let path = Some(path);
+                found.push(NamespaceIdentity { inode: Some(inode), name, path, ..Default::default() });
+            }
+        }
+        for pid in processes::process_ids() {
+            let Some(inode) = processes::network_namespace(pid) else { continue };
+            if known.insert(inode) {
+                found.push(NamespaceIdentity { inode: Some(inode), pid: Some(pid), ..Default::default() });
+            } else if let Some(identity) =
+                found.iter_mut().find(|identity| identity.inode == Some(inode) && identity.pid.is_none())
+            {
+                identity.pid = Some(pid);
+            }
+        }
+        found
     }
 
     fn read_files(&mut self, connection: &mut Connection) {

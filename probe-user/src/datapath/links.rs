@@ -14,6 +14,7 @@ mod namespace_id;
 mod notification;
 mod pace;
 mod route;
+mod stacked;
 mod tunnel;
 mod visit;
 

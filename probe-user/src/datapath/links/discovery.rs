@@ -6,11 +6,13 @@ use super::far_namespace::{FarNamespace, Leads, read_default_routes};
 use super::forwarding::{port_of, remotes};
 use super::namespace_id::{NamespaceHandle, give_namespace_id};
 use super::route::{device_towards, routes};
+use super::stacked::Sight;
 use super::tunnel::TunnelDevice;
 use super::visit::visit;
 use crate::attribution::{NamespaceIndex, pods};
 use probe_core::model::flow::Family;
 use probe_core::model::interface::{Interface, Peer, Role, Tunnel};
+use probe_core::model::pod::Pod;
 use probe_core::model::roles::{self, Surroundings, WayBack};
 use probe_core::model::route::Route;
 use probe_core::model::topology::Topology;
@@ -36,6 +38,8 @@ pub struct Discovery {
     /// Namespaces read before, until they are forgotten.
     far: BTreeMap<i32, FarNamespace>,
     may_visit: bool,
+    /// Pods without an interface of ours, until they are forgotten.
+    stacked: Option<Vec<Pod>>,
 }
 
 impl Discovery {
@@ -57,6 +61,7 @@ impl Discovery {
             namespaces: NamespaceIndex::default(),
             far: BTreeMap::new(),
             may_visit: true,
+            stacked: None,
         })
     }
 
@@ -93,6 +98,7 @@ impl Discovery {
         let surroundings = self.surroundings(&topology);
         roles::assign(&mut topology, &surroundings);
         topology.pods = pods(&topology, &self.namespaces);
+        topology.pods.extend(self.stacked_pods().iter().cloned());
         Ok(topology)
     }
 
@@ -124,11 +130,21 @@ impl Discovery {
     /// Forgets all that was read of other namespaces.
     pub fn forget_all(&mut self) {
         self.far.clear();
+        self.stacked = None;
     }
 
     /// Netlink messages that could not be decoded since the last call.
     pub fn take_undecodable(&mut self) -> u64 {
         self.connection.take_undecodable()
+    }
+
+    fn stacked_pods(&mut self) -> &[Pod] {
+        let Self { connection, own_namespace, own_inode, own_nsid, namespaces, may_visit, stacked, .. } =
+            self;
+        stacked.get_or_insert_with(|| {
+            let (own_inode, own_nsid, may_visit) = (*own_inode, *own_nsid, *may_visit);
+            Sight { connection, own_namespace, own_inode, own_nsid, may_visit }.stacked_pods(namespaces)
+        })
     }
 
     fn read_namespaces(&mut self, devices: &[Device], routes: &[Route]) {
@@ -158,11 +174,7 @@ impl Discovery {
     fn read_namespace(&mut self, nsid: i32) -> Option<FarNamespace> {
         match FarNamespace::read(&mut self.connection, nsid, self.own_nsid) {
             Ok(namespace) => Some(namespace),
-            Err(error) if error.is_permission() => self.enter(nsid, |own| {
-                let mut connection = Connection::open().ok()?;
-                let own_nsid = give_namespace_id(&mut connection, NamespaceHandle::File(own.as_fd())).ok()?;
-                FarNamespace::read_entered(own_nsid, &mut connection).ok()
-            })?,
+            Err(error) if error.is_permission() => self.enter(nsid, FarNamespace::read_entered)?.ok(),
             // It is gone, or going: the next event tells.
             Err(_) => None,
         }

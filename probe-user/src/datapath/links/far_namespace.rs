@@ -2,9 +2,12 @@
 use super::address::{InterfaceAddress, addresses};
 use super::connection::{Connection, NetlinkError};
 use super::device::{Device, devices};
+use super::namespace_id::{NamespaceHandle, namespace_id};
 use super::route::routes;
 use probe_core::model::flow::Family;
 use probe_core::model::roles::WayBack;
+use std::fs::File;
+use std::os::fd::AsFd as _;
 
 /// Where a device of another namespace leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,22 +51,27 @@ pub struct FarNamespace {
 impl FarNamespace {
     /// Reads the namespace with an id from ours. Its routes stay unknown: `RTM_GETROUTE` has no target namespace.
     pub fn read(connection: &mut Connection, nsid: i32, own_nsid: Option<i32>) -> Result<Self, NetlinkError> {
-        Self::read_tables(connection, Some(nsid), own_nsid)
+        let devices = devices(connection, Some(nsid))?;
+        Self::read_tables(connection, devices, Some(nsid), own_nsid)
     }
 
-    /// Reads the namespace that the calling thread has entered, where ours has the id `own_nsid`.
-    pub fn read_entered(own_nsid: Option<i32>, connection: &mut Connection) -> Result<Self, NetlinkError> {
-        let mut namespace = Self::read_tables(connection, None, own_nsid)?;
-        namespace.default_routes = Some(read_default_routes(connection)?);
+    /// Reads the namespace that the calling thread has entered; `own` is a file of ours.
+    pub fn read_entered(own: &File) -> Result<Self, NetlinkError> {
+        let mut connection = Connection::open()?;
+        let found = devices(&mut connection, None)?;
+        // That listing gave us an id there, if any device leads to us (`rtnl_fill_link_netnsid`).
+        let own_nsid = namespace_id(&mut connection, NamespaceHandle::File(own.as_fd()))?;
+        let mut namespace = Self::read_tables(&mut connection, found, None, own_nsid)?;
+        namespace.default_routes = Some(read_default_routes(&mut connection)?);
         Ok(namespace)
     }
 
     fn read_tables(
         connection: &mut Connection,
+        devices: Vec<Device>,
         target: Option<i32>,
         own_nsid: Option<i32>,
     ) -> Result<Self, NetlinkError> {
-        let devices = devices(connection, target)?;
         let mut found = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {
             found.extend(addresses(connection, family, target)?);
