@@ -2,6 +2,8 @@
 
 mod attachments;
 mod evidence;
+mod namespaces;
+mod nat;
 mod observation;
 mod senses;
 mod signals;
@@ -17,7 +19,9 @@ use crate::datapath::links::LinksUpdate;
 use crate::output::wall_clock::monotonic_now;
 use anyhow::Context as _;
 use observation::{Observation, Progress};
+use probe_core::model::nat::NatEntry;
 use signals::Signals;
+use std::io;
 use std::process;
 use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -36,6 +40,8 @@ enum Input {
     Links(Box<LinksUpdate>),
     /// What became of an interface.
     Report(Report),
+    /// Translated connections were read.
+    Nat(io::Result<Vec<NatEntry>>),
     /// Somebody wants an end, or the time is over.
     End,
 }
@@ -55,11 +61,13 @@ pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
 async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
     let signals = Signals::listen().context("listen to signals")?;
     let (report_sender, reports) = mpsc::unbounded_channel();
+    let (other_sender, others) = mpsc::unbounded_channel();
     let mut feed = TopologyFeed::start()?;
     let links = feed.first().await?;
     let duration = config.duration;
-    let (mut observation, attacher) = Observation::begin(config, links.topology, report_sender)?;
-    let mut inputs = Inputs { signals, reports, feed, ticks: ticks(), end: None };
+    let (mut observation, attacher) =
+        Observation::begin(config, links.topology, report_sender, other_sender)?;
+    let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;
     loop {
@@ -68,6 +76,7 @@ async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
         let progress = match input {
             Input::Tick => observation.handle_tick(now, &attacher)?,
             Input::Links(links) => observation.handle_links(now, *links, &attacher)?,
+            Input::Nat(answer) => observation.handle_nat(now, answer, &attacher)?,
             Input::Report(report) => observation.handle_report(now, report, &attacher)?,
             Input::End => break,
         };
@@ -95,6 +104,7 @@ fn ticks() -> Interval {
 struct Inputs {
     signals: Signals,
     reports: UnboundedReceiver<Report>,
+    others: UnboundedReceiver<Input>,
     feed: TopologyFeed,
     ticks: Interval,
     end: Option<Instant>,
@@ -115,6 +125,7 @@ impl Inputs {
             () = self.signals.next() => Input::End,
             () = over => Input::End,
             Some(report) = self.reports.recv() => Input::Report(report),
+            Some(input) = self.others.recv() => input,
             Some(links) = self.feed.next() => Input::Links(links),
             _ = self.ticks.tick() => Input::Tick,
         }

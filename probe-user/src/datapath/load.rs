@@ -246,9 +246,9 @@ impl Datapath {
             programs: Some(Classifiers::new(ebpf)),
         };
         datapath.bump_generation()?;
-        for name in ["tc_ingress", "tc_egress", "tc_ingress_l3", "tc_egress_l3"] {
-            let program = datapath.programs()?.named(name)?;
-            program.load().map_err(|error| DatapathError::program("load", name, &error))?;
+        // Loaded here: what the kernel refuses is said before anything is attached.
+        for direction in [record::direction::INGRESS, record::direction::EGRESS] {
+            datapath.classifier(direction, true)?;
         }
         datapath.load_tracepoints();
         Ok(datapath)

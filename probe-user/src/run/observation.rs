@@ -1,6 +1,9 @@
 //! The state of an observation and what each input does to it.
+use super::Input;
 use super::attachments::{self, Attachments};
 use super::evidence::Evidence;
+use super::namespaces::Namespaces;
+use super::nat::NatReader;
 use super::senses;
 use super::verdict::{LoudFindings, Verdict};
 use super::voice::{NobodyListens, Voice};
@@ -18,8 +21,10 @@ use anyhow::{Context as _, bail};
 use probe_core::diagnose::{Diagnoser, Output};
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::interface::Role;
+use probe_core::model::nat::NatEntry;
 use probe_core::model::topology::Topology;
 use probe_core::model::{SECOND, Time};
+use std::io;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What is lost is looked at so often.
@@ -55,6 +60,8 @@ pub(super) struct Observation {
     interfaces: Interfaces,
     attachments: Attachments,
     evidence: Evidence,
+    namespaces: Namespaces,
+    nat: NatReader,
     diagnoser: Diagnoser,
     loud: LoudFindings,
     tracepoints: Vec<Tracepoint>,
@@ -71,6 +78,7 @@ impl Observation {
         config: WatchConfig,
         topology: Topology,
         reports: UnboundedSender<Report>,
+        inputs: UnboundedSender<Input>,
     ) -> anyhow::Result<(Self, Attacher)> {
         let began = monotonic_now();
         let topology = with_uplinks(topology, &config);
@@ -107,6 +115,8 @@ impl Observation {
             interfaces,
             attachments,
             evidence: Evidence::default(),
+            namespaces: Namespaces::default(),
+            nat: NatReader::new(inputs),
             diagnoser,
             loud: LoudFindings::default(),
             tracepoints,
@@ -135,6 +145,12 @@ impl Observation {
             for lost in self.evidence.lost(now, &self.datapath)? {
                 self.diagnoser.handle_event(now, Event::Lost(lost));
             }
+            for counters in self.namespaces.read(&self.diagnoser.topology().pods) {
+                self.diagnoser.handle_counters(now, counters);
+            }
+        }
+        if self.diagnoser.wants_nat() {
+            self.nat.ask(now);
         }
         for request in self.attachments.due(now) {
             attacher.attach(request);
@@ -170,6 +186,18 @@ impl Observation {
         for attachments::Event { interface, pod } in difference.went {
             self.tell(Message::Detach { time: now, interface, pod })?;
         }
+        self.advance(now, attacher)
+    }
+
+    /// Takes translated connections in.
+    pub fn handle_nat(
+        &mut self,
+        now: Time,
+        answer: io::Result<Vec<NatEntry>>,
+        attacher: &Attacher,
+    ) -> anyhow::Result<Progress> {
+        let entries = self.nat.take(now, answer);
+        self.diagnoser.handle_nat(now, &entries);
         self.advance(now, attacher)
     }
 

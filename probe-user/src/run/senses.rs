@@ -1,4 +1,5 @@
 //! What can be observed on this kernel with these rights.
+use super::nat::NatReader;
 use crate::datapath::load::Tracepoint;
 use crate::output::{Sense, SenseState};
 use probe_core::diagnose::Senses;
@@ -17,6 +18,12 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
         why: tracepoint.why_not.clone(),
     }));
     senses.push(Sense { name: "netlink", state: SenseState::Works, why: None });
+    let (state, why) = if NatReader::is_possible() {
+        (SenseState::Works, None)
+    } else {
+        (SenseState::Missing, Some("connections are not tracked in this network namespace".to_owned()))
+    };
+    senses.push(Sense { name: "conntrack", state, why });
     senses
 }
 
@@ -30,6 +37,6 @@ pub(super) fn relied_on(tracepoints: &[Tracepoint]) -> Senses {
         kfree_skb: works("kfree_skb"),
         icmp_send: works("icmp_send"),
         tcp_retransmit: works("tcp_retransmit"),
-        conntrack: false,
+        conntrack: NatReader::is_possible(),
     }
 }
