@@ -33,7 +33,9 @@ impl Diagnoser {
 
     /// The route of a packet without DF is smaller: the node will cut it.
     fn expect_fragments(&mut self, now: Time, oversize: &Oversize) {
-        let Some(egress) = oversize.egress_ifindex else { return };
+        let egress =
+            oversize.egress_ifindex.or_else(|| self.egress_with_limit(&oversize.packet, oversize.limit));
+        let Some(egress) = egress else { return };
         let interface = self.topology.interface(egress);
         let (joint, at, how) = match oversize.how {
             OversizeHow::Tunnel => (Joint::Tunnel(egress), LimitAt::Overlay, LimitHow::UnderlayMinusOverhead),
@@ -67,6 +69,14 @@ impl Diagnoser {
             flow.fragmented += packets;
         }
         self.touch(now, &key);
+    }
+
+    /// The kernel says that a route is smaller, not which: the most specific one of any table that has this limit.
+    fn egress_with_limit(&self, packet: &Packet, limit: u32) -> Option<u32> {
+        self.topology.routes_to(packet.flow.dst).into_iter().find_map(|route| {
+            let device = self.topology.interface(route.oif?)?;
+            (route.mtu == Some(limit) || device.mtu == limit).then_some(device.ifindex)
+        })
     }
 
     /// A first fragment leaves: of a tunnel's outer packet, or of a packet that was expected to be cut. Fragments that

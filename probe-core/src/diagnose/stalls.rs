@@ -89,7 +89,8 @@ impl Stalls {
     fn add_closed(&mut self, event: &TcpStateChange) {
         let established = self.established.remove(&(event.netns, event.flow));
         let Some(until) = event.last_ack else { return };
-        if event.bytes_acked <= 1 || event.data_segments_out == 0 {
+        // With data in flight its last acknowledgement may be an old one, repeated on what the other side sends.
+        if event.bytes_acked <= 1 || event.data_segments_out == 0 || event.unacked > 0 {
             return;
         }
         // No segment can be smaller than the average of all: one of at least this size was acknowledged.
