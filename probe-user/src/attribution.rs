@@ -20,11 +20,11 @@ pub fn pods(topology: &Topology, namespaces: &NamespaceIndex) -> Vec<Pod> {
 }
 
 /// A pod on a device that sits on one of ours (macvlan, ipvlan): no interface of the node is its own.
-pub fn stacked_pod(namespace: &NamespaceIdentity, interface: &str, mtu: u32, addresses: Vec<IpAddr>) -> Pod {
+pub fn stacked_pod(namespace: &NamespaceIdentity, interface: &str, mtu: u32, addresses: &[IpAddr]) -> Pod {
     Pod {
         pod_interface: Some(interface.to_owned()),
         pod_mtu: Some(mtu),
-        addresses,
+        addresses: routable(addresses),
         ..in_namespace(Some(namespace))
     }
 }
@@ -37,9 +37,21 @@ fn pod_behind(interface: &Interface, namespaces: &NamespaceIndex) -> Pod {
         host_interface: Some(interface.name.clone()),
         pod_interface: peer.and_then(|peer| peer.name.clone()),
         pod_mtu: peer.and_then(|peer| peer.mtu),
-        addresses: peer.map(|peer| peer.addresses.clone()).unwrap_or_default(),
+        addresses: peer.map(|peer| routable(&peer.addresses)).unwrap_or_default(),
         ..in_namespace(namespace)
     }
+}
+
+/// Whether an address means something on one link only: it names no pod.
+pub fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
+fn routable(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    addresses.iter().copied().filter(|address| !is_link_local(*address)).collect()
 }
 
 /// What a namespace tells of its pod.

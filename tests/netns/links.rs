@@ -1,20 +1,15 @@
 //! What is read over netlink: both ends of each veth, roles in the usual networks, changes while looking.
+mod capabilities;
+mod changes;
+
 use anyhow::{Context as _, Result};
 use mtuprobe_tests::topology::{Lab, Namespace};
 use probe_core::model::interface::{Interface, OuterDf, Role};
 use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::topology::Topology;
 use probe_user::attribution::CounterReader;
-use probe_user::datapath::links::{Discovery, LinksResult, Monitor, MonitorOptions};
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-/// Tenfold what it may take at most.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// No reading without a cause: what is seen was heard of.
-const NO_REFRESH: Duration = Duration::from_secs(3600);
-/// Ten times the 100 ms within which a new pod must be known.
-const AT_ONCE: Duration = Duration::from_secs(1);
+use probe_user::datapath::links::Discovery;
+use std::time::Instant;
 
 /// Reads the links of a namespace as a program started in it would.
 fn discover(node: &Namespace) -> Result<Topology> {
@@ -125,51 +120,6 @@ fn pods_on_a_bridge_and_a_tunnel_have_their_roles() -> Result<()> {
     Ok(())
 }
 
-/// Snapshots of a namespace as they change.
-struct Following {
-    _monitor: Monitor,
-    updates: tokio::sync::mpsc::Receiver<LinksResult>,
-    topology: Topology,
-    removed: BTreeSet<u32>,
-    overflows: u64,
-}
-
-impl Following {
-    fn start(node: &Namespace, options: MonitorOptions) -> Result<Self> {
-        let (monitor, mut updates) = node.run(|| Monitor::start(options))??;
-        let first = updates.blocking_recv().context("no first update")??;
-        Ok(Self {
-            _monitor: monitor,
-            updates,
-            topology: first.topology,
-            removed: BTreeSet::new(),
-            overflows: 0,
-        })
-    }
-
-    fn without_refresh(node: &Namespace) -> Result<Self> {
-        Self::start(node, MonitorOptions { refresh: NO_REFRESH, ..MonitorOptions::default() })
-    }
-
-    /// Waits until the newest state is the wanted one.
-    fn until(&mut self, wanted: impl Fn(&Topology) -> bool) -> Result<&Topology> {
-        let deadline = Instant::now() + PATIENCE;
-        while !wanted(&self.topology) {
-            match self.updates.try_recv() {
-                Ok(update) => {
-                    let update = update?;
-                    self.removed.extend(&update.removed);
-                    self.overflows += update.overflows;
-                    self.topology = update.topology;
-                }
-                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(1)),
-                Err(_) => anyhow::bail!("not seen in {PATIENCE:?}: {:#?}", self.topology),
-            }
-        }
-        Ok(&self.topology)
-    }
-}
-
 /// A pod of the routed style, made as CNI plugins make one; the time at which its link appeared.
 fn add_routed_pod(node: &Namespace, inside: &Namespace, host_interface: &str, mtu: u32) -> Result<Instant> {
     let name = inside.name();
@@ -183,118 +133,6 @@ fn add_routed_pod(node: &Namespace, inside: &Namespace, host_interface: &str, mt
         "link set {host_interface} up\nroute add 10.244.1.11/32 dev {host_interface} scope link"
     ))?;
     Ok(appeared)
-}
-
-#[test]
-fn a_pod_is_known_at_once_and_leaves_nothing() -> Result<()> {
-    let lab = Lab::new()?;
-    let mut namespaces = node_with_uplink(&lab, &["pod"])?;
-    let inside = namespaces.pop().context("no pod")?;
-    let node = &namespaces[0];
-    let mut following = Following::without_refresh(node)?;
-    assert!(following.topology.interface_named("cali1").is_none());
-
-    let appeared = add_routed_pod(node, &inside, "cali1", 1450)?;
-    let topology = following.until(|topology| topology.interface_named("cali1").is_some())?;
-    let link_after = appeared.elapsed();
-    let ifindex = interface(topology, "cali1")?.ifindex;
-    let name = inside.name().to_owned();
-    let is_ready = |pod: &Pod| {
-        pod.name.as_ref() == Some(&name) && pod.pod_mtu == Some(1450) && !pod.addresses.is_empty()
-    };
-    following.until(|topology| topology.pod_behind(ifindex).is_some_and(is_ready))?;
-    let pod_after = appeared.elapsed();
-    println!("link known after {link_after:?}, pod after {pod_after:?}");
-    assert!(link_after < AT_ONCE && pod_after < AT_ONCE, "{link_after:?} {pod_after:?}");
-
-    lab.remove(inside)?;
-    let topology = following.until(|topology| topology.interface_named("cali1").is_none())?;
-    assert!(topology.pods.is_empty());
-    assert!(following.removed.contains(&ifindex));
-    Ok(())
-}
-
-#[test]
-fn changes_of_mtu_routes_and_pods_are_followed() -> Result<()> {
-    let lab = Lab::new()?;
-    let namespaces = node_with_uplink(&lab, &["pod"])?;
-    let [node, _, inside] = &namespaces[..] else { unreachable!() };
-    add_routed_pod(node, inside, "cali1", 1500)?;
-    let mut following = Following::without_refresh(node)?;
-    following.until(|topology| topology.pods.len() == 1)?;
-    node.set_mtu("eth0", 1300)?;
-    following.until(|topology| topology.interface_named("eth0").is_some_and(|uplink| uplink.mtu == 1300))?;
-    // Nothing happens in the node's own namespace.
-    inside.set_mtu("eth0", 1234)?;
-    following.until(|topology| topology.pods.first().is_some_and(|pod| pod.pod_mtu == Some(1234)))?;
-    node.ip("route add 203.0.113.0/24 via 10.0.1.1 mtu lock 1200")?;
-    following
-        .until(|topology| topology.routes.iter().any(|route| route.mtu == Some(1200) && route.mtu_locked))?;
-    Ok(())
-}
-
-#[test]
-fn ids_that_are_handed_out_again_do_not_mix_pods() -> Result<()> {
-    let lab = Lab::new()?;
-    let mut namespaces = node_with_uplink(&lab, &["first", "second"])?;
-    let (second, first) = (namespaces.pop().context("no pod")?, namespaces.pop().context("no pod")?);
-    let node = &namespaces[0];
-    let mut following = Following::without_refresh(node)?;
-    add_routed_pod(node, &first, "cali1", 1450)?;
-    let named = |topology: &Topology, name: &str| {
-        let is_ready = |pod: &Pod| pod.name.as_deref() == Some(name) && !pod.addresses.is_empty();
-        topology.pods.iter().any(is_ready)
-    };
-    let first_name = first.name().to_owned();
-    let topology = following.until(|topology| named(topology, &first_name))?;
-    let old = interface(topology, "cali1")?.clone();
-    let nsid = |interface: &Interface| interface.peer.as_ref().and_then(|peer| peer.nsid);
-    let old_nsid = nsid(&old).context("the other end is here")?;
-
-    lab.remove(first)?;
-    // The kernel gives a namespace up in its own time; its id is free when it is no longer listed.
-    let deadline = Instant::now() + PATIENCE;
-    while node.output("ip", &["netns", "list-id"])?.contains(&format!("nsid {old_nsid} ")) {
-        anyhow::ensure!(Instant::now() < deadline, "namespace id {old_nsid} stays");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    node.ip(&format!(
-        "link add cali1 index {} mtu 1400 type veth peer name eth0 mtu 1400 netns {}\n\
-         link set cali1 up\nroute add 10.244.1.12/32 dev cali1 scope link",
-        old.ifindex,
-        second.name()
-    ))?;
-    second.ip("link set eth0 up\naddress add 10.244.1.12/32 dev eth0\nroute add default dev eth0")?;
-    let topology = following.until(|topology| named(topology, second.name()))?.clone();
-    let new = interface(&topology, "cali1")?;
-    assert_eq!((new.ifindex, nsid(new)), (old.ifindex, Some(old_nsid)), "the kernel hands both out again");
-    assert!(following.removed.contains(&old.ifindex), "the link before is told to have gone");
-    let found = pod(&topology, "cali1")?;
-    assert_eq!(found.netns_inode.map(u64::from), Some(second.inode()?));
-    assert_eq!(found.pod_mtu, Some(1400));
-    assert!(
-        found.addresses.contains(&[10, 244, 1, 12].into())
-            && !found.addresses.contains(&[10, 244, 1, 11].into())
-    );
-    Ok(())
-}
-
-#[test]
-fn lost_notifications_are_told_and_made_good() -> Result<()> {
-    let lab = Lab::new()?;
-    let namespaces = node_with_uplink(&lab, &[])?;
-    let node = &namespaces[0];
-    // Room for one notification.
-    let mut following = Following::start(node, MonitorOptions { refresh: NO_REFRESH, receive_buffer: 1 })?;
-    let script: Vec<String> =
-        (0..100).map(|number| format!("link add a{number} group 7 type veth peer name b{number}")).collect();
-    node.ip(&script.join("\n"))?;
-    following.until(|topology| topology.interfaces.len() == 202)?;
-    // One request, two hundred notifications.
-    node.ip("link delete group 7")?;
-    following.until(|topology| topology.interfaces.len() == 2)?;
-    assert!(following.overflows > 0);
-    Ok(())
 }
 
 #[test]
@@ -317,111 +155,6 @@ fn a_pod_on_a_macvlan_has_no_interface_of_the_node() -> Result<()> {
         (None, Some("eth0"), Some(1300))
     );
     assert!(found.addresses.contains(&[10, 0, 1, 77].into()));
-    Ok(())
-}
-
-/// Runs `work` in a namespace with these capabilities only, on a thread of its own.
-fn with_capabilities<T: Send>(
-    node: &Namespace,
-    capabilities: &[u32],
-    work: impl FnOnce() -> T + Send,
-) -> Result<T> {
-    /// `_LINUX_CAPABILITY_VERSION_3`: two words of each set.
-    const VERSION: u32 = 0x2008_0522;
-    let mut words = [0_u32; 2];
-    for capability in capabilities {
-        words[(capability / 32) as usize] |= 1 << (capability % 32);
-    }
-    // Effective, permitted, inheritable; low words, then high words.
-    let sets = [words[0], words[0], 0, words[1], words[1], 0];
-    node.run(move || -> Result<T> {
-        let header = [VERSION, 0];
-        // SAFETY: the kernel reads a header of 8 and sets of 24 bytes; 0 means the calling thread.
-        let result = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
-        anyhow::ensure!(result == 0, "giving up capabilities: {}", std::io::Error::last_os_error());
-        Ok(work())
-    })?
-}
-
-const CAP_NET_ADMIN: u32 = 12;
-const CAP_PERFMON: u32 = 38;
-const CAP_BPF: u32 = 39;
-
-#[test]
-fn the_capabilities_of_a_daemon_set_suffice() -> Result<()> {
-    let lab = Lab::new()?;
-    let namespaces = node_with_uplink(&lab, &["pod"])?;
-    let [node, _, inside] = &namespaces[..] else { unreachable!() };
-    let capabilities = [CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF];
-    let options = MonitorOptions { refresh: Duration::from_millis(200), ..MonitorOptions::default() };
-    let (monitor, updates) = with_capabilities(node, &capabilities, || Monitor::start(options))??;
-    let mut following = Following {
-        _monitor: monitor,
-        updates,
-        topology: Topology::default(),
-        removed: BTreeSet::new(),
-        overflows: 0,
-    };
-    add_routed_pod(node, inside, "cali1", 1450)?;
-    let topology = following.until(|topology| {
-        topology.pods.first().is_some_and(|pod| pod.addresses.contains(&[10, 244, 1, 11].into()))
-    })?;
-    let found = pod(topology, "cali1")?;
-    assert_eq!((found.name.as_deref(), found.pod_mtu), (Some(inside.name()), Some(1450)));
-    assert_eq!(found.netns_inode.map(u64::from), Some(inside.inode()?));
-    assert_eq!(role(topology, "eth0")?, Role::Uplink);
-    // A change within the pod that nobody tells of.
-    inside.set_mtu("eth0", 1234)?;
-    following.until(|topology| topology.pods.first().is_some_and(|pod| pod.pod_mtu == Some(1234)))?;
-    Ok(())
-}
-
-#[test]
-fn without_any_capability_our_own_tables_still_tell_pods() -> Result<()> {
-    let lab = Lab::new()?;
-    let namespaces = node_with_uplink(&lab, &["pod"])?;
-    let [node, _, inside] = &namespaces[..] else { unreachable!() };
-    add_routed_pod(node, inside, "cali1", 1450)?;
-    let topology =
-        with_capabilities(node, &[], || -> Result<Topology> { Ok(Discovery::new()?.snapshot()?) })??;
-    assert_eq!((role(&topology, "eth0")?, role(&topology, "cali1")?), (Role::Uplink, Role::Pod));
-    let found = pod(&topology, "cali1")?;
-    assert_eq!((found.name.as_deref(), found.pod_mtu), (Some(inside.name()), None));
-    Ok(())
-}
-
-#[test]
-fn a_neighbour_with_another_way_out_is_no_pod_and_a_pod_with_a_second_network_is() -> Result<()> {
-    let lab = Lab::new()?;
-    let namespaces = node_with_uplink(&lab, &["neighbour", "pod"])?;
-    let [node, fabric, neighbour, inside] = &namespaces[..] else { unreachable!() };
-    for (end, other) in [("veth1", neighbour), ("veth2", inside)] {
-        node.ip(&format!(
-            "link add {end} type veth peer name eth0 netns {}\nlink set {end} up",
-            other.name()
-        ))?;
-        let far = format!("n{}", &end[4..]);
-        fabric.ip(&format!(
-            "link add {far} type veth peer name eth1 netns {}\nlink set {far} up",
-            other.name()
-        ))?;
-        other.ip("link set eth0 up\nlink set eth1 up")?;
-    }
-    node.ip("address add 10.7.1.1/24 dev veth1\naddress add 10.7.2.1/24 dev veth2")?;
-    neighbour.ip(
-        "address add 10.7.1.2/24 dev eth0\naddress add 10.8.1.2/24 dev eth1\nroute add default via 10.8.1.1 dev eth1",
-    )?;
-    inside.ip(
-        "address add 10.7.2.2/24 dev eth0\naddress add 10.8.2.2/24 dev eth1\nroute add default via 10.7.2.1 dev eth0",
-    )?;
-    let topology = discover(node)?;
-    assert_eq!((role(&topology, "veth1")?, role(&topology, "veth2")?), (Role::Link, Role::Pod));
-    assert_eq!(topology.pods.len(), 1);
-    // Without a look at the routes inside, nothing proves the second; the first must still not be named.
-    let topology = with_capabilities(node, &[CAP_NET_ADMIN], || -> Result<Topology> {
-        Ok(Discovery::new()?.snapshot()?)
-    })??;
-    assert_eq!((role(&topology, "veth1")?, role(&topology, "veth2")?), (Role::Link, Role::Link));
     Ok(())
 }
 

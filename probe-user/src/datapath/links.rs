@@ -16,6 +16,7 @@ mod pace;
 mod route;
 mod stacked;
 mod tunnel;
+mod underlay;
 mod visit;
 
 pub use connection::{Connection, NetlinkError};

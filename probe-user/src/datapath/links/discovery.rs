@@ -3,15 +3,15 @@ use super::address::{InterfaceAddress, addresses};
 use super::connection::{Connection, NetlinkError};
 use super::device::{Device, devices};
 use super::far_namespace::{FarNamespace, Leads, read_default_routes};
-use super::forwarding::{port_of, remotes};
+use super::forwarding::port_of;
 use super::namespace_id::{NamespaceHandle, give_namespace_id};
-use super::route::{device_towards, routes};
+use super::route::routes;
 use super::stacked::Sight;
-use super::tunnel::TunnelDevice;
+use super::underlay::resolve;
 use super::visit::visit;
-use crate::attribution::{NamespaceIndex, pods};
+use crate::attribution::{NamespaceIndex, is_link_local, pods};
 use probe_core::model::flow::Family;
-use probe_core::model::interface::{Interface, Peer, Role, Tunnel};
+use probe_core::model::interface::{Interface, Peer, Role};
 use probe_core::model::pod::Pod;
 use probe_core::model::roles::{self, Surroundings, WayBack};
 use probe_core::model::route::Route;
@@ -22,9 +22,6 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::os::linux::fs::MetadataExt as _;
-
-/// Remote endpoints that are asked for their route, per tunnel: they rarely leave by different devices.
-const REMOTES_ASKED: usize = 8;
 
 /// Reads snapshots of the network namespace that it was made in.
 #[derive(Debug)]
@@ -90,7 +87,7 @@ impl Discovery {
         }
         self.name_local_peers(&mut topology);
         for (ifindex, kind, tunnel) in tunnels {
-            let tunnel = self.resolve(&topology, ifindex, &kind, tunnel)?;
+            let tunnel = resolve(&mut self.connection, &topology, ifindex, &kind, tunnel)?;
             if let Some(interface) = topology.interfaces.get_mut(&ifindex) {
                 interface.tunnel = Some(tunnel);
             }
@@ -164,11 +161,19 @@ impl Discovery {
             {
                 self.far.insert(nsid, namespace);
             }
-            let is_router = ends.iter().any(|end| {
-                routes.iter().any(|route| route.oif == Some(end.ifindex) && route.gateway.is_some())
-            });
+            let leads_to_router = |route: &Route| {
+                let gateway = route.gateway.is_some_and(|gateway| self.has_address(nsid, gateway));
+                gateway || route.gateway.is_some() && ends.iter().any(|end| route.oif == Some(end.ifindex))
+            };
+            let is_router = routes.iter().any(leads_to_router);
             self.prove_way_back(nsid, is_router);
         }
+    }
+
+    fn has_address(&self, nsid: i32, address: IpAddr) -> bool {
+        self.far
+            .get(&nsid)
+            .is_some_and(|namespace| namespace.addresses.iter().any(|own| own.address == address))
     }
 
     fn read_namespace(&mut self, nsid: i32) -> Option<FarNamespace> {
@@ -272,47 +277,6 @@ impl Discovery {
         }
     }
 
-    /// Finds out where a tunnel's outer packets go.
-    fn resolve(
-        &mut self,
-        topology: &Topology,
-        ifindex: u32,
-        kind: &str,
-        mut tunnel: TunnelDevice,
-    ) -> Result<Tunnel, NetlinkError> {
-        if kind == "vxlan" {
-            let learned = remotes(&mut self.connection, ifindex)?;
-            tunnel.remotes.extend(learned.into_iter().filter(|address| !address.is_multicast()));
-            tunnel.remotes.sort_unstable();
-            tunnel.remotes.dedup();
-        }
-        let mut underlay = tunnel.lower;
-        if underlay.is_none() {
-            underlay = self.smallest_device_towards(topology, ifindex, &tunnel.remotes)?;
-        }
-        let underlay = underlay
-            .or_else(|| owner(topology, tunnel.local?))
-            .or_else(|| default_device(topology, ifindex, tunnel.family()));
-        let family = tunnel.family().unwrap_or_else(|| default_family(topology, ifindex));
-        Ok(tunnel.over(family, underlay))
-    }
-
-    fn smallest_device_towards(
-        &mut self,
-        topology: &Topology,
-        tunnel: u32,
-        remotes: &[IpAddr],
-    ) -> Result<Option<u32>, NetlinkError> {
-        let mut smallest = None;
-        for &remote in remotes.iter().filter(|remote| !remote.is_multicast()).take(REMOTES_ASKED) {
-            let found = device_towards(&mut self.connection, remote)?
-                .filter(|&found| found != tunnel)
-                .and_then(|found| topology.interface(found));
-            smallest = smallest.into_iter().chain(found).min_by_key(|device: &&Interface| device.mtu);
-        }
-        Ok(smallest.map(|device| device.ifindex))
-    }
-
     fn surroundings(&mut self, topology: &Topology) -> Surroundings {
         Surroundings {
             namespaces: self.far.iter().map(|(&nsid, namespace)| (nsid, namespace.way_back())).collect(),
@@ -324,7 +288,7 @@ impl Discovery {
     /// The ports of bridges behind which our routers are. Only veth ports are doubtful: hardware leads outside anyway.
     fn router_ports(&mut self, topology: &Topology) -> BTreeSet<u32> {
         let mut ports = BTreeSet::new();
-        for route in topology.routes.iter().filter(|route| route.unicast) {
+        for route in topology.routes.iter().filter(|route| route.unicast && route.destination.is_none()) {
             let (Some(bridge), Some(gateway)) = (route.oif, route.gateway) else { continue };
             let is_bridge = topology.interface(bridge).is_some_and(|interface| interface.kind == "bridge");
             if is_bridge {
@@ -341,7 +305,7 @@ fn undecided(topology: &Topology) -> impl Iterator<Item = i32> {
     topology.interfaces.values().filter_map(|interface| {
         let peer = interface.peer.as_ref()?;
         let is_ready = match interface.role {
-            Role::Pod => !peer.addresses.is_empty(),
+            Role::Pod => peer.addresses.iter().any(|address| !is_link_local(*address)),
             Role::Link | Role::Port => false,
             Role::Overlay | Role::Bridge | Role::Uplink => true,
         };
@@ -354,30 +318,4 @@ fn knows_end(namespace: &FarNamespace, end: &Device) -> bool {
     end.link
         .and_then(|ifindex| namespace.device(ifindex))
         .is_some_and(|device| device.leads == Leads::Here(end.ifindex))
-}
-
-fn owner(topology: &Topology, address: IpAddr) -> Option<u32> {
-    let owns = |interface: &&Interface| interface.addresses.iter().any(|(own, _)| *own == address);
-    topology
-        .interfaces
-        .values()
-        .filter(|interface| interface.name != "lo")
-        .find(owns)
-        .map(|owner| owner.ifindex)
-}
-
-fn default_routes(topology: &Topology, tunnel: u32) -> impl Iterator<Item = &Route> {
-    topology
-        .routes
-        .iter()
-        .filter(move |route| route.unicast && route.destination.is_none() && route.oif != Some(tunnel))
-}
-
-fn default_device(topology: &Topology, tunnel: u32, family: Option<Family>) -> Option<u32> {
-    default_routes(topology, tunnel).find(|route| family.is_none_or(|family| family == route.family))?.oif
-}
-
-/// Outer packets to nobody yet known: IPv4 where there is an IPv4 way out.
-fn default_family(topology: &Topology, tunnel: u32) -> Family {
-    default_routes(topology, tunnel).map(|route| route.family).min().unwrap_or(Family::Ipv4)
 }

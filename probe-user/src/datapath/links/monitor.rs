@@ -41,7 +41,7 @@ pub struct LinksUpdate {
     pub topology: Topology,
     /// Links that went since the update before. One of these indexes may be in `topology` again: it is another link.
     pub removed: BTreeSet<u32>,
-    /// How often notifications were lost; `topology` is right all the same, what was between is not known.
+    /// How often notifications were lost: `topology` is right all the same, but any index may have gone and come back.
     pub overflows: u64,
     /// Netlink messages that could not be decoded.
     pub undecodable: u64,
@@ -54,7 +54,8 @@ pub struct Monitor {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the reader of the channel gets: a refused reading is told once and tried again.
+/// What the reader of the channel gets. A reading that failed is told and tried again; the channel ends when changes
+/// can no longer be heard of.
 pub type LinksResult = Result<LinksUpdate, NetlinkError>;
 
 impl Monitor {
@@ -114,7 +115,8 @@ impl Watch {
             Ok(Woken { stopped: true, .. }) => return false,
             Ok(Woken { heard, .. }) => {
                 if heard && let Err(error) = self.hear() {
-                    return send(updates, Err(error));
+                    send(updates, Err(error));
+                    return false;
                 }
             }
             Err(source) => {

@@ -36,8 +36,8 @@ impl Sight<'_> {
         let way_back = matches!(namespace.way_back(), WayBack::DefaultRoute | WayBack::OnlyWay);
         let device = namespace.devices.iter().find(|device| is_stacked_here(device)).filter(|_| way_back)?;
         let addresses = namespace.addresses.iter().filter(|address| address.ifindex == device.ifindex);
-        let addresses = addresses.map(|address| address.address).collect();
-        Some(stacked_pod(stranger, &device.name, device.mtu, addresses))
+        let addresses: Vec<_> = addresses.map(|address| address.address).collect();
+        Some(stacked_pod(stranger, &device.name, device.mtu, &addresses))
     }
 
     fn read(&mut self, stranger: &NamespaceIdentity) -> Option<FarNamespace> {
