@@ -123,6 +123,10 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
         return;
     }
     let packets = gate.pass(gate_class::SIZE_DROP, bucket, 0, 1);
+    // Where the reason alone decided, the place is still to be named.
+    if maps::location_class(address).is_none() {
+        ask(address);
+    }
     fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
 }
 
