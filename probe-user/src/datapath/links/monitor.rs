@@ -174,7 +174,10 @@ impl Watch {
         match notification {
             Notification::Link(ifindex) => self.discovery.forget_behind(ifindex),
             Notification::LinkGone(ifindex) => {
-                self.removed.insert(ifindex);
+                // Nobody was told of a link that came and went between two readings.
+                if self.last.as_ref().is_some_and(|last| last.interfaces.contains_key(&ifindex)) {
+                    self.removed.insert(ifindex);
+                }
                 self.discovery.forget_behind(ifindex);
             }
             Notification::NamespaceId(nsid) => {
@@ -190,6 +193,9 @@ impl Watch {
             Ok(topology) => topology,
             Err(error) => return Some(Err(error)),
         };
+        // What is missing has gone, whether its notification was read already or not.
+        let missing = self.last.iter().flat_map(|last| last.interfaces.keys());
+        self.removed.extend(missing.filter(|ifindex| !topology.interfaces.contains_key(ifindex)));
         let undecodable = self.discovery.take_undecodable();
         let same = self.last.as_ref().is_some_and(|last| is_same(last, &topology));
         self.last = Some(topology.clone());
