@@ -5,6 +5,7 @@ mod evidence;
 mod namespaces;
 mod nat;
 mod observation;
+mod opening;
 mod senses;
 mod signals;
 mod topology_feed;
@@ -65,8 +66,8 @@ async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
     let mut feed = TopologyFeed::start()?;
     let links = feed.first().await?;
     let duration = config.duration;
-    let (mut observation, attacher) =
-        Observation::begin(config, links.topology, report_sender, other_sender)?;
+    let (opened, attacher) = opening::open(&config, links.topology, report_sender)?;
+    let mut observation = Observation::new(config, opened, other_sender);
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A qdisc is made on a new pod's link at the latest after this time (a CNI is done by then, or never).
 const SANDBOX_PATIENCE: Time = 10 * SECOND;
 
+/// The line about a new interface waits so long for its pod to be known; it is observed meanwhile.
+const POD_PATIENCE: Time = SECOND;
+
 /// How far an interface has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -33,6 +36,8 @@ struct Attachment {
     /// It was there at the start.
     urgency: Option<Urgency>,
     state: State,
+    /// Whether it was told that it is observed, in whatever line.
+    told: bool,
 }
 
 /// All interfaces that are wanted.
@@ -89,7 +94,7 @@ impl Attachments {
             });
             if still.is_none() {
                 difference.gone.push(ifindex);
-                difference.went.extend(attachment.event());
+                difference.went.extend(attachment.event().filter(|_| attachment.told));
             }
             still.is_some()
         });
@@ -107,6 +112,7 @@ impl Attachments {
                 since: now,
                 urgency: at_start.then_some(urgency),
                 state: State::Asked,
+                told: at_start,
             };
             // What is paced is asked for when `start` was told.
             if attachment.urgency != Some(Urgency::Later) {
@@ -148,14 +154,32 @@ impl Attachments {
         self.wanted.values().filter_map(Attachment::event).map(|event| event.interface).collect()
     }
 
-    /// The interface is attached. Tells of one that came while observing.
-    pub fn note_attached(&mut self, ifindex: u32, mechanism: Mechanism) -> Option<Event> {
-        let attachment = self.wanted.get_mut(&ifindex)?;
-        attachment.state = State::Attached(match mechanism {
-            Mechanism::Tcx => Hook::Tcx,
-            Mechanism::Clsact => Hook::Clsact,
-        });
-        if attachment.urgency.is_some() { None } else { attachment.event() }
+    /// The interface is attached.
+    pub fn note_attached(&mut self, ifindex: u32, mechanism: Mechanism) {
+        self.set_state(
+            ifindex,
+            State::Attached(match mechanism {
+                Mechanism::Tcx => Hook::Tcx,
+                Mechanism::Clsact => Hook::Clsact,
+            }),
+        );
+    }
+
+    /// Interfaces that came while observing and are to be told of now.
+    pub fn came(&mut self, now: Time) -> Vec<Event> {
+        let untold = self.wanted.values_mut().filter(|attachment| !attachment.told);
+        let mut events = Vec::new();
+        for attachment in untold {
+            let may_become_a_pod = attachment.pod.is_none() && attachment.interface.peer.is_some();
+            if may_become_a_pod && now < attachment.since + POD_PATIENCE {
+                continue;
+            }
+            if let Some(event) = attachment.event() {
+                attachment.told = true;
+                events.push(event);
+            }
+        }
+        events
     }
 
     /// The interface is gone: the next snapshot says what is there instead.

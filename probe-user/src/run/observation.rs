@@ -4,35 +4,28 @@ use super::attachments::{self, Attachments};
 use super::evidence::Evidence;
 use super::namespaces::Namespaces;
 use super::nat::NatReader;
+use super::opening::{Opened, with_uplinks};
 use super::senses;
 use super::verdict::{LoudFindings, Verdict};
 use super::voice::{NobodyListens, Voice};
-use crate::cli::HookChoice;
 use crate::config::{Urgency, WatchConfig};
-use crate::datapath::attach::{Attacher, Policy, Report};
+use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::interfaces::Interfaces;
 use crate::datapath::links::LinksUpdate;
-use crate::datapath::load::{Datapath, Settings, Tracepoint};
+use crate::datapath::load::{Datapath, Tracepoint};
 use crate::output::complaint::complain;
-use crate::output::wall_clock::monotonic_now;
 use crate::output::{Message, Start, Summary};
 use crate::system;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use probe_core::diagnose::{Diagnoser, Output};
 use probe_core::model::event::{Event, Lost};
-use probe_core::model::interface::Role;
 use probe_core::model::nat::NatEntry;
-use probe_core::model::topology::Topology;
 use probe_core::model::{SECOND, Time};
 use std::io;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What is lost is looked at so often.
 const COUNTERS_PERIOD: Time = SECOND;
-/// Places for interfaces at least; pods come.
-const MIN_SLOTS: u32 = 512;
-/// Places at most: they take memory on every possible CPU.
-const MAX_SLOTS: u32 = 4096;
 
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +59,9 @@ pub(super) struct Observation {
     loud: LoudFindings,
     tracepoints: Vec<Tracepoint>,
     phase: Phase,
+    /// Loading began.
+    opened: Time,
+    /// `start` was told.
     began: Time,
     next_counters: Time,
     failures: Vec<String>,
@@ -73,61 +69,30 @@ pub(super) struct Observation {
 }
 
 impl Observation {
-    /// Loads the kernel side and asks for what is attached first.
-    pub fn begin(
-        config: WatchConfig,
-        topology: Topology,
-        reports: UnboundedSender<Report>,
-        inputs: UnboundedSender<Input>,
-    ) -> anyhow::Result<(Self, Attacher)> {
-        let began = monotonic_now();
-        let topology = with_uplinks(topology, &config);
-        for name in &config.selection.interfaces {
-            topology.interface_named(name).with_context(|| format!("observe {name}: no such interface"))?;
-        }
-        let mut attachments = Attachments::new(config.selection.clone());
-        let difference = attachments.begin(began, &topology);
-        let wanted = attachments.wanted();
-        let slots = u32::try_from(wanted.len() * 2).unwrap_or(MAX_SLOTS).clamp(MIN_SLOTS, MAX_SLOTS);
-        let settings = Settings { our_netns: topology.netns_inode, slots, ..Settings::default() };
-        let mut datapath = Datapath::load(&settings)?;
-        let mut interfaces = Interfaces::new(slots);
-        let without_place = interfaces.update(&mut datapath, &topology, &wanted)?;
-        let tracepoints = datapath.attach_tracepoints();
-        let policy = match config.hook {
-            HookChoice::Auto => Policy::Auto,
-            HookChoice::Tcx => Policy::Tcx,
-            HookChoice::Clsact => Policy::Clsact,
-        };
-        let attacher = Attacher::start(datapath.take_classifiers()?, policy, reports)
-            .context("start the thread that attaches")?;
-        for request in
-            difference.requests.into_iter().filter(|request| !without_place.contains(&request.ifindex))
-        {
-            attacher.attach(request);
-        }
-        let mut diagnoser = Diagnoser::new(senses::relied_on(&tracepoints));
-        diagnoser.handle_topology(began, topology);
+    /// Begins with what was opened.
+    pub fn new(config: WatchConfig, opened: Opened, inputs: UnboundedSender<Input>) -> Self {
         let mut observation = Self {
             voice: Voice::new(&config),
             config,
-            datapath,
-            interfaces,
-            attachments,
+            datapath: opened.datapath,
+            interfaces: opened.interfaces,
+            attachments: opened.attachments,
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
             nat: NatReader::new(inputs),
-            diagnoser,
+            diagnoser: Diagnoser::new(senses::relied_on(&opened.tracepoints)),
             loud: LoudFindings::default(),
-            tracepoints,
+            tracepoints: opened.tracepoints,
             phase: Phase::Beginning,
-            began,
-            next_counters: began + COUNTERS_PERIOD,
+            opened: opened.time,
+            began: opened.time,
+            next_counters: opened.time + COUNTERS_PERIOD,
             failures: Vec::new(),
             listened_to: true,
         };
-        observation.note_without_place(began, &without_place);
-        Ok((observation, attacher))
+        observation.diagnoser.handle_topology(opened.time, opened.topology);
+        observation.note_without_place(opened.time, &opened.without_place);
+        observation
     }
 
     /// `start` was told.
@@ -168,7 +133,7 @@ impl Observation {
         links: LinksUpdate,
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
-        let topology = with_uplinks(links.topology, &self.config);
+        let topology = with_uplinks(links.topology, &self.config.selection);
         let difference = self.attachments.update(now, &topology, &links.removed);
         for ifindex in difference.gone {
             attacher.detach(ifindex);
@@ -214,11 +179,7 @@ impl Observation {
                     let name = self.attachments.name(ifindex).unwrap_or("an interface");
                     complain(&format_args!("observe {name}: {notice}"));
                 }
-                if let Some(attachments::Event { interface, pod }) =
-                    self.attachments.note_attached(ifindex, mechanism)
-                {
-                    self.tell(Message::Attach { time: now, interface, pod })?;
-                }
+                self.attachments.note_attached(ifindex, mechanism);
             }
             Report::Vanished { ifindex } => self.attachments.note_vanished(ifindex),
             Report::Postponed { ifindex } => self.attachments.note_postponed(ifindex),
@@ -260,6 +221,7 @@ impl Observation {
     fn advance(&mut self, now: Time, attacher: &Attacher) -> anyhow::Result<Progress> {
         if self.phase == Phase::Beginning && !self.attachments.awaits(Some(Urgency::First)) {
             self.phase = Phase::Attaching;
+            self.began = now;
             let start = self.start(now);
             self.tell(Message::Start(start))?;
             for request in self.attachments.paced(now) {
@@ -273,9 +235,12 @@ impl Observation {
                 let why = self.failures.first().map_or("no interface to observe", String::as_str);
                 bail!("nothing can be observed: {why}, and no tracepoint works");
             }
-            self.tell(Message::Attached { time: now, count, took: now.saturating_sub(self.began) })?;
+            self.tell(Message::Attached { time: now, count, took: now.saturating_sub(self.opened) })?;
         }
         if self.phase != Phase::Beginning {
+            for attachments::Event { interface, pod } in self.attachments.came(now) {
+                self.tell(Message::Attach { time: now, interface, pod })?;
+            }
             self.tell_diagnosis(now)?;
         }
         Ok(if self.listened_to { Progress::GoOn } else { Progress::NobodyListens })
@@ -323,20 +288,4 @@ impl Observation {
             self.diagnoser.handle_event(now, Event::Lost(lost));
         }
     }
-}
-
-/// The uplinks that somebody named, instead of those that were found.
-fn with_uplinks(mut topology: Topology, config: &WatchConfig) -> Topology {
-    let uplinks = &config.selection.uplinks;
-    if uplinks.is_empty() {
-        return topology;
-    }
-    for interface in topology.interfaces.values_mut() {
-        match (uplinks.contains(&interface.name), interface.role) {
-            (true, _) => interface.role = Role::Uplink,
-            (false, Role::Uplink) => interface.role = Role::Link,
-            (false, Role::Pod | Role::Overlay | Role::Bridge | Role::Port | Role::Link) => {}
-        }
-    }
-    topology
 }

@@ -36,7 +36,8 @@ fn uplinks_first_and_pods_paced() {
     let difference = attachments.begin(0, &topology);
     assert_eq!(indexes(&difference.requests), [2]);
     assert!(attachments.awaits(Some(Urgency::First)));
-    assert_eq!(attachments.note_attached(2, Mechanism::Tcx), None);
+    attachments.note_attached(2, Mechanism::Tcx);
+    assert_eq!(attachments.came(0), [], "it was there at the start");
     assert!(!attachments.awaits(Some(Urgency::First)) && attachments.awaits(None));
     assert_eq!(attachments.pending(), ["if7"]);
     assert_eq!(attachments.paced(0).iter().map(|request| request.pace).collect::<Vec<_>>(), [Pace::Paced]);
@@ -55,8 +56,22 @@ fn a_new_pod_gets_no_qdisc_before_its_sandbox_is_ready() {
     let due = attachments.due(11 * SECOND);
     assert!(due.len() == 1 && due[0].may_make_qdisc);
     assert_eq!(attachments.due(12 * SECOND), []);
-    let event = attachments.note_attached(7, Mechanism::Clsact).expect("it came while observing");
-    assert_eq!((event.interface.interface.as_str(), event.interface.hook), ("if7", Hook::Clsact));
+    attachments.note_attached(7, Mechanism::Clsact);
+    let events = attachments.came(12 * SECOND);
+    assert_eq!(events.len(), 1);
+    assert_eq!((events[0].interface.interface.as_str(), events[0].interface.hook), ("if7", Hook::Clsact));
+    assert_eq!(attachments.came(12 * SECOND), []);
+}
+
+#[test]
+fn a_new_pod_is_told_of_once_it_is_known() {
+    let mut attachments = Attachments::new(Selection::default());
+    attachments.begin(0, &topology(&[]));
+    let snapshot = topology(&[interface(7, Role::Pod)]);
+    attachments.update(SECOND, &snapshot, &BTreeSet::new());
+    attachments.note_attached(7, Mechanism::Tcx);
+    assert_eq!(attachments.came(SECOND + 1), []);
+    assert_eq!(attachments.came(2 * SECOND).len(), 1, "in vain");
 }
 
 #[test]
