@@ -18,6 +18,9 @@ const RETRANSMISSIONS: u64 = 3;
 const REMEMBERED: Time = 60 * SECOND;
 /// At most so many of each.
 const MAX_REMEMBERED: usize = 4096;
+/// A segment that is not acknowledged is first repeated after this time or more (`TCP_RTO_MIN`; a tail loss probe of a
+/// lone segment waits as long): the stall began earlier than its first repetition by at least this much.
+const RTO_MIN: Time = SECOND / 5;
 /// Acknowledgements remembered per address.
 const MAX_PER_ADDRESS: usize = 64;
 /// Bytes of the packets of a handshake: they pass wherever a connection is established.
@@ -27,7 +30,8 @@ const HANDSHAKE: u32 = 60;
 #[derive(Clone, Debug)]
 struct Stall {
     netns: u32,
-    first: Time,
+    /// By now the segment had been sent and not acknowledged.
+    began: Time,
     last: Time,
     una: u32,
     retransmissions: u64,
@@ -57,16 +61,17 @@ impl Stalls {
             self.forget(event.time);
         }
         let packets = u64::from(event.packets.max(1));
+        let began = event.time.saturating_sub(RTO_MIN);
         let stall = self.stalls.entry((event.netns, event.flow)).or_insert(Stall {
             netns: event.netns,
-            first: event.time,
+            began,
             last: event.time,
             una: event.snd_una,
             retransmissions: 0,
             segment: event.segment,
         });
         if stall.una != event.snd_una {
-            *stall = Stall { first: event.time, una: event.snd_una, retransmissions: 0, ..stall.clone() };
+            *stall = Stall { began, una: event.snd_una, retransmissions: 0, ..stall.clone() };
             stall.segment = event.segment;
         }
         // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one.
@@ -128,7 +133,7 @@ impl Stalls {
             .get(&remote)?
             .iter()
             .filter(|entry| {
-                entry.until > stall.first && entry.from <= stall.last && entry.size < stall.segment
+                entry.until > stall.began && entry.from <= stall.last && entry.size < stall.segment
             })
             .map(|entry| entry.size)
             .max()?;
@@ -222,7 +227,7 @@ impl Diagnoser {
             router: None,
             how: LimitHow::Bounds,
         };
-        let fault = self.fault(key.clone(), subject.pod, limit, stall.first);
+        let fault = self.fault(key.clone(), subject.pod, limit, stall.began);
         if let Some((low, high)) = &mut fault.limit.between {
             *high = (*high).min(stall.segment);
             if passed < *high {
@@ -230,7 +235,7 @@ impl Diagnoser {
             }
         }
         if let Some(evidence) = fault.flow(flow, stall.last, 0) {
-            evidence.first = evidence.first.min(stall.first);
+            evidence.first = evidence.first.min(stall.began);
             evidence.last = evidence.last.max(stall.last);
             evidence.last_drop = Some(stall.last);
             evidence.drops = evidence.drops.max(stall.retransmissions);
