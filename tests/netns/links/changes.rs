@@ -167,6 +167,20 @@ fn lost_notifications_are_told_and_made_good() -> Result<()> {
     let node = &namespaces[0];
     let mut following = Following::start(node, MonitorOptions { refresh: NO_REFRESH, receive_buffer: 1 })?;
     // A reader that does not read: once the channel is full, the monitor waits and the socket's buffer fills.
+    fill(&mut following, node)?;
+    let script: Vec<String> =
+        (0..100).map(|number| format!("link add a{number} type veth peer name b{number}")).collect();
+    node.ip(&script.join("\n"))?;
+    following.until(|topology| topology.interfaces.len() == 202)?;
+    assert!(following.overflows > 0);
+    fill(&mut following, node)?;
+    // The monitor is dropped before its receiver, with the channel full: it must end all the same.
+    drop(following);
+    Ok(())
+}
+
+/// Makes changes until no more updates fit into the channel.
+fn fill(following: &mut Following, node: &Namespace) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     for mtu in (1300..1400).cycle() {
         if following.updates.len() == following.updates.max_capacity() {
@@ -175,10 +189,5 @@ fn lost_notifications_are_told_and_made_good() -> Result<()> {
         anyhow::ensure!(Instant::now() < deadline, "{} updates in {PATIENCE:?}", following.updates.len());
         node.set_mtu("eth0", mtu)?;
     }
-    let script: Vec<String> =
-        (0..100).map(|number| format!("link add a{number} type veth peer name b{number}")).collect();
-    node.ip(&script.join("\n"))?;
-    following.until(|topology| topology.interfaces.len() == 202)?;
-    assert!(following.overflows > 0);
     Ok(())
 }

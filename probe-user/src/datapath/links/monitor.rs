@@ -12,10 +12,15 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, RawFd};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 /// Updates that wait for a slow reader before the monitor waits as well.
 const QUEUE: usize = 8;
 
+/// How often a full channel is tried again.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+/// What poll skips.
+const NO_FILE: RawFd = -1;
 /// Every how many refreshes other namespaces are read again although no change in them was heard of.
 const SAFEGUARD: u64 = 5;
 
@@ -115,14 +120,14 @@ impl Watch {
             Ok(Woken { stopped: true, .. }) => return false,
             Ok(Woken { heard, .. }) => {
                 if heard && let Err(error) = self.hear() {
-                    send(updates, Err(error));
+                    self.send(updates, Err(error));
                     return false;
                 }
             }
             Err(source) => {
                 let operation = "wait for changes".to_owned();
                 // Without waiting there is no following: the reader learns why the channel ends.
-                send(updates, Err(NetlinkError::Socket { operation, source }));
+                self.send(updates, Err(NetlinkError::Socket { operation, source }));
                 return false;
             }
         }
@@ -142,7 +147,7 @@ impl Watch {
         }
         let result = self.read(refreshed);
         self.pace.read(now, Instant::now(), self.last.as_ref().is_some_and(Discovery::has_undecided));
-        result.is_none_or(|result| send(updates, result))
+        result.is_none_or(|result| self.send(updates, result))
     }
 
     /// Takes in all that is told.
@@ -187,6 +192,23 @@ impl Watch {
         }
     }
 
+    /// Hands an update over; false at the end. While a slow reader has its channel full, the kernel's buffer fills: what
+    /// does not fit is told as an overflow.
+    fn send(&self, updates: &mpsc::Sender<LinksResult>, mut result: LinksResult) -> bool {
+        loop {
+            match updates.try_send(result) {
+                Ok(()) => return true,
+                Err(TrySendError::Closed(_)) => return false,
+                Err(TrySendError::Full(kept)) => result = kept,
+            }
+            // Not `blocking_send`: the end must be noticed, and whoever drops the monitor may still hold the receiver.
+            match wait_for(NO_FILE, self.stop.as_raw_fd(), FULL_WAIT) {
+                Ok(Woken { stopped: false, .. }) => {}
+                Ok(_) | Err(_) => return false,
+            }
+        }
+    }
+
     /// Reads; `None` if nothing changed and nobody waits for fresh counters.
     fn read(&mut self, refreshed: bool) -> Option<LinksResult> {
         let topology = match self.discovery.snapshot() {
@@ -218,10 +240,6 @@ fn is_same(a: &Topology, b: &Topology) -> bool {
             a.counters = b.counters;
             a == *b
         })
-}
-
-fn send(updates: &mpsc::Sender<LinksResult>, result: LinksResult) -> bool {
-    updates.blocking_send(result).is_ok()
 }
 
 /// A descriptor that becomes readable when something is written to it.
