@@ -8,11 +8,13 @@
 //! ```
 //! A [`Plan`] says what is wanted, a [`Network`] is what was built. Everything goes when the network is dropped.
 pub mod address;
+pub mod firewall;
 pub mod lab;
 pub mod namespace;
 pub mod network;
 pub mod plan;
 pub mod script;
+mod side;
 
 pub use address::Family;
 pub use lab::Lab;

@@ -4,6 +4,7 @@ use super::lab::Lab;
 use super::namespace::Namespace;
 use super::plan::{ETHERNET_MTU, Ends, Overlay, Plan, Pod, Style};
 use super::script::Script;
+use super::side::Side;
 use crate::traffic::Server;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -23,65 +24,6 @@ const GATEWAY_V6: &str = "fe80::1";
 /// Host number of a node's own address in the tunnel.
 const TUNNEL_HOST: u16 = 0xfff0;
 const TUNNEL_MACS: [&str; 2] = ["0e:4d:54:55:00:01", "0e:4d:54:55:00:02"];
-
-/// What nftables calls the families.
-const WORDS: [(Family, &str); 2] = [(Family::V4, "ip"), (Family::V6, "ip6")];
-
-/// One of the two nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Node,
-    Second,
-}
-
-impl Side {
-    const ALL: [Self; 2] = [Self::Node, Self::Second];
-
-    const fn of(pod: &Pod) -> Self {
-        if pod.on_second_node { Self::Second } else { Self::Node }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Node => "node",
-            Self::Second => "node2",
-        }
-    }
-
-    const fn index(self) -> usize {
-        match self {
-            Self::Node => 0,
-            Self::Second => 1,
-        }
-    }
-
-    const fn other(self) -> Self {
-        match self {
-            Self::Node => Self::Second,
-            Self::Second => Self::Node,
-        }
-    }
-
-    const fn link(self) -> Site {
-        match self {
-            Self::Node => Site::NodeLink,
-            Self::Second => Site::PeerLink,
-        }
-    }
-
-    const fn pods(self, style: Style) -> Site {
-        match (self, style) {
-            (Self::Node, Style::Routed) => Site::Routed,
-            (Self::Node, Style::Bridged) => Site::Bridged,
-            (Self::Second, Style::Routed) => Site::PeerRouted,
-            (Self::Second, Style::Bridged) => Site::PeerBridged,
-        }
-    }
-
-    fn pod_sites(self) -> [Site; 2] {
-        [self.pods(Style::Routed), self.pods(Style::Bridged)]
-    }
-}
 
 /// Where a namespace of the network can be reached.
 #[derive(Clone, Copy, Debug)]
@@ -202,46 +144,6 @@ impl Network {
         self.lab.remove(namespace)
     }
 
-    /// Drops ICMP errors about size in a namespace, at the hook `input`, `forward` or `output`.
-    pub fn filter_packet_too_big(&self, name: &str, hook: &str) -> Result<()> {
-        let rules = "icmp type destination-unreachable icmp code frag-needed counter drop
-            icmpv6 type packet-too-big counter drop";
-        self.namespace(name)?.nft(&chain("too_big", "filter", hook, "0", rules))
-    }
-
-    /// Limits the segment size of forwarded TCP to what the route carries.
-    pub fn clamp_mss(&self, name: &str) -> Result<()> {
-        let rules = "tcp flags syn tcp option maxseg size set rt mtu";
-        self.namespace(name)?.nft(&chain("clamp", "filter", "forward", "mangle", rules))
-    }
-
-    /// Loses one packet in `every` that a namespace forwards, whatever its size.
-    pub fn lose_one_in(&self, name: &str, every: u32) -> Result<()> {
-        let rules = format!("meta l4proto {{ tcp, udp }} numgen inc mod {every} == 0 counter drop");
-        self.namespace(name)?.nft(&chain("loss", "filter", "forward", "0", &rules))
-    }
-
-    /// A service address on the node whose only backend is this pod.
-    pub fn service(&self, backend: &str) -> Result<()> {
-        let mut rules = String::new();
-        for (family, word) in WORDS {
-            let (service, backend) = (service_address(family), self.address(backend, family)?);
-            rules += &format!("{word} daddr {service} counter dnat {word} to {backend}\n");
-        }
-        self.node().nft(&chain("service", "nat", "prerouting", "dstnat", &rules))
-    }
-
-    fn masquerade(&self) -> Result<()> {
-        let mut rules = String::new();
-        for (family, word) in WORDS {
-            for site in Side::Node.pod_sites() {
-                let pods = site.prefix(family);
-                rules += &format!("oifname {UPLINK} {word} saddr {pods} counter masquerade\n");
-            }
-        }
-        self.node().nft(&chain("masquerade", "nat", "postrouting", "srcnat", &rules))
-    }
-
     fn add_namespaces(&mut self, names: &[&str]) -> Result<()> {
         for (name, namespace) in names.iter().zip(self.lab.add(names)?) {
             namespace
@@ -346,23 +248,6 @@ impl Network {
             Style::Bridged => bridged(script, node, &interface, &pod.name, site, host),
         }
     }
-}
-
-/// A table with one chain of rules, for both families.
-fn chain(table: &str, kind: &str, hook: &str, priority: &str, rules: &str) -> String {
-    format!(
-        "table inet lab_{table} {{
-            chain {hook} {{
-                type {kind} hook {hook} priority {priority}; policy accept;
-                {rules}
-            }}
-        }}"
-    )
-}
-
-/// A service's address: no interface has it.
-pub fn service_address(family: Family) -> IpAddr {
-    Site::Services.address(family, 10)
 }
 
 fn address(site: Site, family: Family, host: u16, bits: u8, interface: &str) -> String {
