@@ -1,3 +1,16 @@
 //! The whole binary on real veths. Needs root; each network is made of namespaces of its own.
+//!
+//! One file per finding kind, then the networks in which nothing is wrong, the life of an observation, what it is
+//! given wrongly, and what lives beside it. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
+mod bad_input;
+mod healthy;
+mod lifecycle;
 mod links;
+mod neighbours;
+mod overlay_mtu_exceeds_underlay;
+mod oversize_dropped;
+mod oversize_fragmented;
+mod pmtu_black_hole;
+mod pod_mtu_exceeds_egress;
 mod symptoms;
+mod veth_mtu_mismatch;

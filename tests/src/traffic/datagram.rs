@@ -56,51 +56,65 @@ pub(super) fn set_df(socket: &impl AsRawFd, family: Family, df: Df) -> std::io::
 }
 
 /// Datagrams to send.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Datagrams {
-    length: u32,
+    /// In turn; in bytes at layer 3.
+    lengths: Vec<u32>,
     count: u32,
     df: Df,
     interval: Duration,
     wait: Duration,
+    lasting: Option<Duration>,
     reply_length: u32,
     reply_df: Df,
 }
 
 impl Datagrams {
     /// Ten datagrams of this length in bytes at layer 3 (IP header included), with a small answer to each.
-    pub const fn of(length: u32, df: Df) -> Self {
+    pub fn of(length: u32, df: Df) -> Self {
         Self {
-            length,
+            lengths: vec![length],
             count: 10,
             df,
             interval: Duration::from_millis(20),
             wait: Duration::from_millis(500),
-            reply_length: 60,
+            lasting: None,
+            reply_length: 68,
             reply_df: Df::Want,
         }
     }
 
+    /// One datagram of each length, in this order.
+    pub fn stepped(lengths: &[u32], df: Df) -> Self {
+        Self { lengths: lengths.to_vec(), count: lengths.len() as u32, ..Self::of(0, df) }
+    }
+
     /// How many.
-    pub const fn count(mut self, count: u32) -> Self {
+    pub fn count(mut self, count: u32) -> Self {
         self.count = count;
         self
     }
 
     /// Time between two.
-    pub const fn every(mut self, interval: Duration) -> Self {
+    pub fn every(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
     }
 
     /// How long to wait for answers after the last.
-    pub const fn wait(mut self, wait: Duration) -> Self {
+    pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
+    /// Send for this time at most.
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.lasting = Some(time);
+        self
+    }
+
     /// Length of the answers, in bytes at layer 3.
-    pub const fn reply(mut self, length: u32, df: Df) -> Self {
+    pub fn reply(mut self, length: u32, df: Df) -> Self {
         self.reply_length = length;
         self.reply_df = df;
         self
@@ -125,24 +139,27 @@ impl Datagrams {
         set_df(&socket, family, self.df).context("setting MTU discovery")?;
         socket.connect(SocketAddr::new(to, PORT)).context("connecting a UDP socket")?;
         let headers = family.header() + UDP_HEADER;
-        ensure!(self.length.min(self.reply_length) >= headers + REQUEST_LENGTH as u32, "datagrams too short");
-        let mut delivery = Delivery { sent: self.count, ..Delivery::default() };
-        let mut missing = BTreeSet::new();
-        let mut payload = vec![0x55; (self.length - headers) as usize];
+        let shortest = self.lengths.iter().copied().min().unwrap_or(0).min(self.reply_length);
+        ensure!(shortest >= headers + REQUEST_LENGTH as u32, "datagrams too short");
         let reply_length = (self.reply_length - headers) as u16;
-        for number in 0..self.count {
+        let begin = Instant::now();
+        let mut delivery = Delivery::default();
+        let mut missing = BTreeSet::new();
+        for (number, length) in (0..self.count).zip(self.lengths.iter().cycle()) {
+            if self.lasting.is_some_and(|time| begin.elapsed() > time) {
+                break;
+            }
+            let mut payload = vec![0x55; (length - headers) as usize];
             let request = Request { number, reply_length, reply_df: self.reply_df };
             payload[..REQUEST_LENGTH].copy_from_slice(&request.write());
+            delivery.sent += 1;
             match socket.send(&payload) {
                 Ok(_) => drop(missing.insert(number)),
                 Err(error) => delivery.book(&error),
             }
-            collect(&socket, &mut missing, &mut delivery, Instant::now() + self.interval);
+            collect(&socket, &mut missing, &mut delivery, Instant::now() + self.interval, false);
         }
-        let end = Instant::now() + self.wait;
-        while !missing.is_empty() && Instant::now() < end {
-            collect(&socket, &mut missing, &mut delivery, end);
-        }
+        collect(&socket, &mut missing, &mut delivery, Instant::now() + self.wait, true);
         delivery.path_mtu = socket_option::path_mtu(&socket, family).context("asking for the path MTU")?;
         Ok(delivery)
     }
@@ -180,25 +197,24 @@ impl Delivery {
     }
 }
 
-/// Takes answers until `end`. With an interval of zero only what is there already.
-fn collect(socket: &UdpSocket, missing: &mut BTreeSet<u32>, delivery: &mut Delivery, end: Instant) {
+/// Takes answers until `end`, or until none is missing if that is enough.
+fn collect(
+    socket: &UdpSocket,
+    missing: &mut BTreeSet<u32>,
+    delivery: &mut Delivery,
+    end: Instant,
+    until_complete: bool,
+) {
     let mut buffer = vec![0; usize::from(u16::MAX)];
-    loop {
+    while !(until_complete && missing.is_empty()) {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() || socket.set_read_timeout(Some(left)).is_err() {
             return;
         }
         match socket.recv(&mut buffer) {
             Ok(length) => {
-                if let Some(reply) = Request::read(&buffer[..length])
-                    && missing.remove(&reply.number)
-                {
+                if Request::read(&buffer[..length]).is_some_and(|reply| missing.remove(&reply.number)) {
                     delivery.answered += 1;
-                    // The last answer ends the waiting after the last datagram, and only there: while sending,
-                    // the interval is kept.
-                    if missing.is_empty() && delivery.answered == delivery.sent {
-                        return;
-                    }
                 }
             }
             Err(error) => delivery.book(&error),

@@ -1,0 +1,47 @@
+//! Packets too big are fragmented on this node.
+use anyhow::Result;
+use mtuprobe_tests::probe::{Expected, Run};
+use mtuprobe_tests::topology::{Family, Network, Overlay, Plan, Pod};
+use mtuprobe_tests::traffic::{Datagrams, Df, Exchange};
+
+fn fragmented(network: &Network, pod: &str, limit: u32) -> Expected {
+    Expected::kind("oversize_fragmented")
+        .severity("warning")
+        .pod(network.lab().full_name(pod))
+        .direction("from_pod")
+        .outcome("fragmented")
+        .limit(limit)
+}
+
+#[test]
+fn outer_packets_of_a_tunnel_whose_overhead_was_not_subtracted() -> Result<()> {
+    let mut network = Plan::new()
+        .pod(Pod::bridged("pod"))
+        .pod(Pod::routed("fitting").mtu(1450))
+        .pod(Pod::bridged("remote").on_second_node())
+        .overlay(Overlay::vxlan(1500))
+        .build()?;
+    network.serve(&["remote"])?;
+    let probe = Run::watch(network.node()).start()?;
+    for family in Family::ALL {
+        let remote = network.address("remote", family)?;
+        assert!(Exchange::push(2_000_000).run(network.namespace("fitting")?, remote)?.complete);
+        assert!(Exchange::push(1_000_000).run(network.namespace("pod")?, remote)?.complete);
+        assert!(Datagrams::of(1500, Df::Do).run(network.namespace("pod")?, remote)?.all());
+    }
+    let report = probe.stop()?;
+    report.expect(&Family::ALL.map(|family| {
+        fragmented(&network, "pod", 1450).family(family.name()).limit_is("overlay", "underlay_minus_overhead")
+    }))
+}
+
+#[test]
+fn datagrams_without_df_on_a_smaller_uplink() -> Result<()> {
+    let mut network = Plan::new().uplink(1400).pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    let probe = Run::watch(network.node()).start()?;
+    let large = Datagrams::of(1500, Df::Dont).count(20);
+    assert!(large.run(network.namespace("pod")?, network.address("server", Family::V4)?)?.all());
+    let report = probe.stop()?;
+    report.expect(&[fragmented(&network, "pod", 1400).family("ipv4").limit_is("node", "device_mtu")])
+}
