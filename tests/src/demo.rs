@@ -4,10 +4,12 @@ mod verdict;
 
 use crate::probe::{self, PATIENCE, Run};
 use crate::topology::Network;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use cast::{Act, CAST};
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long evidence may be under way once the traffic has ended.
@@ -26,8 +28,10 @@ pub fn run(out: &mut impl Write) -> Result<()> {
         "\n$ mtuprobe watch        (in the namespace of the node; a second one beside it writes JSON)\n"
     )?;
     out.flush()?;
-    let watch = Run::watch(network.node()).start()?;
-    let mut text = Text::start(&network)?;
+    let watch = Run::watch(network.node()).spawn()?;
+    let text = Text::start(&network)?;
+    watch.wait_for("attached", |line| line["type"] == "attached")?;
+    text.wait_until_attached()?;
     let acts = perform(&network)?;
     std::thread::sleep(DRAIN);
     let report = watch.stop()?;
@@ -106,37 +110,50 @@ fn perform(network: &Network) -> Result<Vec<Act>> {
 #[derive(Debug)]
 struct Text {
     child: Child,
+    attached: mpsc::Receiver<()>,
+    /// Shows its lines as they come.
+    forwarder: JoinHandle<io::Result<()>>,
 }
 
 impl Text {
     fn start(network: &Network) -> Result<Self> {
-        let child = Run::command(network.node(), &["watch", "--output", "text"])
+        let mut child = Run::command(network.node(), &["watch", "--output", "text"])
             .prepare()?
-            .stdout(Stdio::inherit())
+            .stdout(Stdio::piped())
             .spawn()
             .context("starting mtuprobe")?;
-        Ok(Self { child })
+        let lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
+        let (sender, attached) = mpsc::channel();
+        let forwarder = std::thread::spawn(move || {
+            for line in lines {
+                let line = line?;
+                writeln!(io::stdout(), "{line}")?;
+                if line.split_whitespace().nth(1) == Some("attached") {
+                    // Nobody waits any more when the demo has failed already.
+                    let _nobody_waits = sender.send(());
+                }
+            }
+            Ok(())
+        });
+        Ok(Self { child, attached, forwarder })
     }
 
-    fn stop(&mut self) -> Result<()> {
+    fn wait_until_attached(&self) -> Result<()> {
+        self.attached.recv_timeout(PATIENCE).context("mtuprobe watch --output text never said: attached")
+    }
+
+    fn stop(mut self) -> Result<()> {
         let pid = libc::pid_t::try_from(self.child.id()).context("a process number")?;
         // SAFETY: kill takes two integers. The child is not yet waited for, so the number is still its.
         unsafe { libc::kill(pid, libc::SIGINT) };
         let end = Instant::now() + PATIENCE;
-        while Instant::now() < end {
-            if self.child.try_wait().context("waiting for mtuprobe")?.is_some() {
-                return Ok(());
-            }
+        while self.child.try_wait().context("waiting for mtuprobe")?.is_none() {
+            ensure!(Instant::now() < end, "mtuprobe did not end on Ctrl-C");
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("mtuprobe did not end on Ctrl-C")
-    }
-}
-
-impl Drop for Text {
-    fn drop(&mut self) {
-        // Both fail only when it has ended and was waited for already.
-        let _ended = self.child.kill();
-        let _waited = self.child.wait();
+        match self.forwarder.join() {
+            Ok(shown) => shown.context("showing what mtuprobe says"),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 }
