@@ -31,6 +31,7 @@ mod scenarios;
 mod stalls;
 mod subject;
 
+pub use coverage::HookCounters;
 pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, Stage, Verdict};
 
 use crate::model::change::Change;

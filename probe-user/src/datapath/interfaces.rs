@@ -1,12 +1,13 @@
 //! Tells the kernel side how to treat each observed interface: where it counts, its part, and its limits.
 
-mod limits;
-
 use super::load::{Datapath, DatapathError};
-use probe_common::interface::{InterfaceConfig, role};
+use probe_common::interface::{InterfaceConfig, NO_LIMIT, role};
 use probe_common::oversize::TunnelLimit;
 use probe_common::record::direction::{EGRESS, INGRESS};
-use probe_core::model::interface::Role;
+use probe_core::diagnose::HookCounters;
+use probe_core::model::interface::{Interface, Role};
+use probe_core::model::limits::LimitTable;
+use probe_core::model::route::Route;
 use probe_core::model::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,9 +17,28 @@ pub struct Interfaces {
     configured: BTreeMap<u32, InterfaceConfig>,
     tunnel_limits: BTreeMap<u32, u32>,
     netns: BTreeSet<u32>,
+    /// What the kernel side's cached verdicts rest on.
+    ways: Ways,
     free_slots: BTreeSet<u32>,
     /// Packets at interfaces of pods that are gone.
     packets_of_gone_pods: u64,
+}
+
+/// Routes, and of each interface whether it is up, its MTU and its other end's.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ways {
+    routes: Vec<Route>,
+    links: BTreeMap<u32, (bool, u32, Option<u32>)>,
+}
+
+impl Ways {
+    fn of(topology: &Topology) -> Self {
+        let link = |interface: &Interface| {
+            (interface.up, interface.mtu, interface.peer.as_ref().and_then(|peer| peer.mtu))
+        };
+        let links = topology.interfaces.iter().map(|(ifindex, interface)| (*ifindex, link(interface)));
+        Self { routes: topology.routes.clone(), links: links.collect() }
+    }
 }
 
 impl Interfaces {
@@ -28,6 +48,7 @@ impl Interfaces {
             configured: BTreeMap::new(),
             tunnel_limits: BTreeMap::new(),
             netns: BTreeSet::new(),
+            ways: Ways::default(),
             free_slots: (0..slots).collect(),
             packets_of_gone_pods: 0,
         }
@@ -43,12 +64,13 @@ impl Interfaces {
         topology: &Topology,
         observed: &BTreeSet<u32>,
     ) -> Result<Vec<u32>, DatapathError> {
-        let mut changed = false;
+        let ways = Ways::of(topology);
         let gone: Vec<u32> =
             self.configured.keys().copied().filter(|known| !observed.contains(known)).collect();
         for ifindex in gone {
             self.forget(datapath, ifindex)?;
         }
+        let limits = LimitTable::new(topology);
         let mut without_place = Vec::new();
         for interface in observed.iter().filter_map(|ifindex| topology.interface(*ifindex)) {
             let known = self.configured.get(&interface.ifindex).copied();
@@ -59,23 +81,18 @@ impl Interfaces {
             if known.is_none() {
                 datapath.counters_mut().reset(slot)?;
             }
-            let config = InterfaceConfig {
-                ifindex: interface.ifindex,
-                slot,
-                role: role_number(interface.role),
-                limit: limits::of(topology, interface),
-                peer_limit: limits::of_peer(interface),
-            };
+            let config = config(interface, slot, &limits);
             if known != Some(config) {
                 datapath.set_interface(config)?;
                 self.configured.insert(interface.ifindex, config);
-                changed = true;
             }
         }
-        changed |= self.update_tunnels(datapath, topology)?;
+        self.update_tunnels(datapath, topology)?;
         self.update_netns(datapath, topology)?;
-        if changed {
+        // After the limits: a verdict that is cached from here on rests on the new ones.
+        if ways != self.ways {
             datapath.bump_generation()?;
+            self.ways = ways;
         }
         Ok(without_place)
     }
@@ -92,6 +109,30 @@ impl Interfaces {
         Ok(packets)
     }
 
+    /// What the hooks of pods' interfaces counted; `is_attached` tells whether there are any, `None` that it is not yet
+    /// decided.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn hook_counters(
+        &self,
+        datapath: &Datapath,
+        is_attached: impl Fn(u32) -> Option<bool>,
+    ) -> Result<Vec<HookCounters>, DatapathError> {
+        let mut hooks = Vec::new();
+        for config in self.configured.values().filter(|config| config.role == role::POD) {
+            let Some(attached) = is_attached(config.ifindex) else { continue };
+            let counted = |direction| datapath.counters().interface(config.slot, direction);
+            let [ingress, egress] = if attached {
+                [Some(counted(INGRESS)?.skbs), Some(counted(EGRESS)?.skbs)]
+            } else {
+                [None, None]
+            };
+            hooks.push(HookCounters { ifindex: config.ifindex, ingress, egress });
+        }
+        Ok(hooks)
+    }
+
     fn forget(&mut self, datapath: &mut Datapath, ifindex: u32) -> Result<(), DatapathError> {
         let Some(config) = self.configured.remove(&ifindex) else { return Ok(()) };
         datapath.clear_interface(ifindex)?;
@@ -102,11 +143,7 @@ impl Interfaces {
         Ok(())
     }
 
-    fn update_tunnels(
-        &mut self,
-        datapath: &mut Datapath,
-        topology: &Topology,
-    ) -> Result<bool, DatapathError> {
+    fn update_tunnels(&mut self, datapath: &mut Datapath, topology: &Topology) -> Result<(), DatapathError> {
         let limits: BTreeMap<u32, u32> = topology
             .interfaces
             .values()
@@ -114,7 +151,7 @@ impl Interfaces {
             .map(|interface| (interface.ifindex, topology.device_limit(interface)))
             .collect();
         if limits == self.tunnel_limits {
-            return Ok(false);
+            return Ok(());
         }
         for (&ifindex, &limit) in &limits {
             datapath.set_tunnel_limit(ifindex, Some(TunnelLimit { limit }))?;
@@ -123,7 +160,7 @@ impl Interfaces {
             datapath.set_tunnel_limit(*ifindex, None)?;
         }
         self.tunnel_limits = limits;
-        Ok(true)
+        Ok(())
     }
 
     fn update_netns(&mut self, datapath: &mut Datapath, topology: &Topology) -> Result<(), DatapathError> {
@@ -136,6 +173,20 @@ impl Interfaces {
         }
         self.netns = inodes;
         Ok(())
+    }
+}
+
+fn config(interface: &Interface, slot: u32, limits: &LimitTable<'_>) -> InterfaceConfig {
+    let found = limits.of(interface.ifindex);
+    let mut limit = [NO_LIMIT; 2];
+    limit[usize::from(INGRESS)] = found.ingress.unwrap_or(NO_LIMIT);
+    limit[usize::from(EGRESS)] = found.egress.unwrap_or(NO_LIMIT);
+    InterfaceConfig {
+        ifindex: interface.ifindex,
+        slot,
+        role: role_number(interface.role),
+        limit,
+        peer_limit: found.peer.unwrap_or(NO_LIMIT),
     }
 }
 

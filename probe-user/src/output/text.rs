@@ -8,7 +8,7 @@ use super::wall_clock::WallClock;
 use super::{Message, Start, Writer};
 use probe_core::diagnose::Output;
 use probe_core::model::change::Change;
-use probe_core::model::coverage::Coverage;
+use probe_core::model::coverage::{Coverage, CoverageState};
 use std::io::{self, Write};
 
 /// Changes that the summary shows at most, the last ones.
@@ -40,8 +40,10 @@ impl<W: Write> Text<W> {
 
 impl<W: Write> Writer for Text<W> {
     fn write(&mut self, message: &Message) -> io::Result<()> {
+        let is_news = self.context.is_news(message);
         self.context.remember(message);
         let text = match message {
+            _ if !is_news => return Ok(()),
             Message::Summary(last) => summary::text(last, &self.context, self.clock),
             Message::Start(_)
             | Message::Attached { .. }
@@ -55,6 +57,20 @@ impl<W: Write> Writer for Text<W> {
 }
 
 impl Context {
+    /// Whether a line is worth a person's while: that a pod is fully seen is, after it was not.
+    fn is_news(&self, message: &Message) -> bool {
+        let Message::Diagnosis { output: Output::Coverage(coverage), .. } = message else { return true };
+        match coverage.state {
+            CoverageState::Partial | CoverageState::Blind => true,
+            CoverageState::Idle => false,
+            CoverageState::Full => self.coverage.iter().any(|old| {
+                old.pod.key() == coverage.pod.key()
+                    && old.direction == coverage.direction
+                    && matches!(old.state, CoverageState::Partial | CoverageState::Blind)
+            }),
+        }
+    }
+
     fn remember(&mut self, message: &Message) {
         match message {
             Message::Start(start) => {

@@ -209,6 +209,15 @@ impl Attachments {
         requests
     }
 
+    /// Whether programs are on an interface; `None` while that is not decided.
+    pub fn is_attached(&self, ifindex: u32) -> Option<bool> {
+        match self.wanted.get(&ifindex)?.state {
+            State::Asked | State::Postponed => None,
+            State::Attached(_) => Some(true),
+            State::Refused => Some(false),
+        }
+    }
+
     /// Name of a wanted interface.
     pub fn name(&self, ifindex: u32) -> Option<&str> {
         self.wanted.get(&ifindex).map(|attachment| attachment.interface.name.as_str())

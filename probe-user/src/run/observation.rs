@@ -148,6 +148,9 @@ impl Observation {
             attacher.attach(request);
         }
         self.diagnoser.handle_topology(now, topology);
+        let hooks =
+            self.interfaces.hook_counters(&self.datapath, |ifindex| self.attachments.is_attached(ifindex))?;
+        self.diagnoser.handle_hook_counters(&hooks);
         for attachments::Event { interface, pod } in difference.went {
             self.tell(Message::Detach { time: now, interface, pod })?;
         }
