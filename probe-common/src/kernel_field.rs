@@ -59,6 +59,7 @@ macro_rules! for_each_kernel_field {
             SOCK_REMOTE_IPV6 = "sock", "__sk_common.skc_v6_daddr";
             SOCK_DST = "sock", "sk_dst_cache";
             SOCK_PROTOCOL = "sock", "sk_protocol";
+            CONNECTION_RTO = "inet_connection_sock", "icsk_rto";
             CONNECTION_PMTU = "inet_connection_sock", "icsk_pmtu_cookie";
             TCP_HEADER_LEN = "tcp_sock", "tcp_header_len";
             TCP_BYTES_ACKED = "tcp_sock", "bytes_acked";

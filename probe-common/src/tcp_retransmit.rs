@@ -46,7 +46,7 @@ pub struct TcpRetransmitRecord {
     pub state: u32,
     /// Round-trip time in microseconds.
     pub srtt_us: u32,
-    /// Zero.
-    pub padding: u32,
+    /// The retransmission timeout in milliseconds, before it doubles (`inet_connection_sock.icsk_rto`); 0 unknown.
+    pub rto_ms: u32,
 }
 const _: () = assert!(size_of::<TcpRetransmitRecord>() == 24 + 8 + 8 + 32 + 4 + 13 * 4);

@@ -3,7 +3,7 @@ use crate::{
     buffer::Buffer,
     gate::Gate,
     kernel::{Trusted, offset},
-    owner, ring,
+    maps, owner, ring,
     tcp::{Ends, address_bytes},
 };
 use probe_common::{
@@ -56,7 +56,8 @@ pub fn observe(socket: Trusted, skb: Trusted) {
             (*record).state = socket.read::<u8>(&offset::SOCK_STATE).into();
             // The kernel keeps eight times the round-trip time.
             (*record).srtt_us = socket.read::<u32>(&offset::TCP_SRTT_US) >> 3;
-            (*record).padding = 0;
+            let rto: u32 = socket.read(&offset::CONNECTION_RTO);
+            (*record).rto_ms = (u64::from(rto) * maps::tick_ns() / 1_000_000) as u32;
         }
     });
 }

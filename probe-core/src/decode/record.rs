@@ -6,6 +6,7 @@ use crate::model::packet::{Packet, Transport};
 use crate::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use crate::model::size_drop::{IcmpGenerated, PacketDropped};
 use crate::model::tcp::{TcpRetransmit, TcpStateChange};
+use crate::model::{SECOND, Time};
 use bytes::Bytes;
 use probe_common::fragment::FragmentRecord;
 use probe_common::icmp_send::IcmpSendRecord;
@@ -189,6 +190,7 @@ pub(super) fn tcp_retransmit(bytes: &Bytes) -> Decoded {
         pmtu: record.pmtu,
         established: !HANDSHAKE.contains(&record.state),
         srtt_us: record.srtt_us,
+        timeout: (record.rto_ms != 0).then(|| Time::from(record.rto_ms) * (SECOND / 1000)),
     }))
 }
 

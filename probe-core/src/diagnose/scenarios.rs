@@ -283,6 +283,7 @@ fn retransmit(time: Time, port: u16, segment: u32) -> Event {
         pmtu: 1500,
         established: true,
         srtt_us: 200,
+        timeout: Some(200 * MS),
     })
 }
 

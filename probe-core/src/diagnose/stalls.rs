@@ -19,7 +19,7 @@ const REMEMBERED: Time = 60 * SECOND;
 /// At most so many of each.
 const MAX_REMEMBERED: usize = 4096;
 /// A segment that is not acknowledged is first repeated after this time or more (`TCP_RTO_MIN`; a tail loss probe of a
-/// lone segment waits as long): the stall began earlier than its first repetition by at least this much.
+/// lone segment waits as long): where the timeout is not known, the stall began before that by at least this much.
 const RTO_MIN: Time = SECOND / 5;
 /// Acknowledgements remembered per address.
 const MAX_PER_ADDRESS: usize = 64;
@@ -61,7 +61,7 @@ impl Stalls {
             self.forget(event.time);
         }
         let packets = u64::from(event.packets.max(1));
-        let began = event.time.saturating_sub(RTO_MIN);
+        let began = event.time.saturating_sub(event.timeout.unwrap_or(RTO_MIN));
         let stall = self.stalls.entry((event.netns, event.flow)).or_insert(Stall {
             netns: event.netns,
             began,

@@ -35,6 +35,8 @@ pub struct TcpRetransmit {
     pub established: bool,
     /// Round-trip time in microseconds.
     pub srtt_us: u32,
+    /// The retransmission timeout that has just passed; `None` where it is not known.
+    pub timeout: Option<Time>,
 }
 
 /// A socket changes its state: established, or on its way to closed.
