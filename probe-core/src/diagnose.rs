@@ -36,7 +36,7 @@ pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, 
 
 use crate::model::change::Change;
 use crate::model::event::Event;
-use crate::model::finding::{Direction, Finding, Limit, LimitHow, State};
+use crate::model::finding::{Certainty, Direction, Finding, Limit, LimitHow, Severity, State};
 use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
@@ -65,6 +65,7 @@ pub struct Diagnoser {
     faults: BTreeMap<FaultKey, Fault>,
     published: BTreeMap<FaultKey, Published>,
     latent: BTreeMap<String, Finding>,
+    retracted: BTreeMap<FaultKey, Finding>,
     errors: VecDeque<SeenError>,
     nat: Nat,
     coverages: Coverages,
@@ -83,6 +84,7 @@ impl Diagnoser {
             faults: BTreeMap::new(),
             published: BTreeMap::new(),
             latent: BTreeMap::new(),
+            retracted: BTreeMap::new(),
             errors: VecDeque::new(),
             nat: Nat::default(),
             coverages: Coverages::default(),
@@ -146,6 +148,9 @@ impl Diagnoser {
         self.end_waiting_for_nat(now);
         self.miss_errors(now);
         self.forget_errors(now);
+        for flow in self.faults.values_mut().flat_map(|fault| fault.flows.values_mut()) {
+            flow.count_losses_by_errors();
+        }
         let keys: Vec<FaultKey> = self.faults.keys().cloned().collect();
         for key in keys {
             self.judge(now, &key);
@@ -171,7 +176,11 @@ impl Diagnoser {
     pub fn finish(&mut self, now: Time) -> Vec<Finding> {
         self.handle_timeout(now);
         let traffic = self.faults.keys().filter_map(|key| self.finding(now, key));
-        let mut findings: Vec<Finding> = traffic.chain(self.latent.values().cloned()).collect();
+        let stands_again = |key: &FaultKey| self.faults.contains_key(key);
+        let retracted =
+            self.retracted.iter().filter(|(key, _)| !stands_again(key)).map(|(_, finding)| finding);
+        let mut findings: Vec<Finding> =
+            traffic.chain(self.latent.values().cloned()).chain(retracted.cloned()).collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }
@@ -201,6 +210,23 @@ impl Diagnoser {
             self.published.insert(key.clone(), published);
             self.output.push_back(Output::Finding(finding));
         }
+    }
+
+    /// Takes a published finding back: further evidence refuted it.
+    fn retract(&mut self, now: Time, key: &FaultKey) {
+        let finding = self.finding(now, key);
+        self.faults.remove(key);
+        if self.published.remove(key).is_none() {
+            return;
+        }
+        let Some(mut finding) = finding else { return };
+        finding.state = State::Retracted;
+        finding.severity = Severity::Info;
+        finding.certainty = Certainty::Suspected;
+        finding.ended = Some(now);
+        finding.explanation.push_str(" Retracted: further evidence explains the loss otherwise.");
+        self.retracted.insert(key.clone(), finding.clone());
+        self.output.push_back(Output::Finding(finding));
     }
 
     fn finding(&self, now: Time, key: &FaultKey) -> Option<Finding> {
@@ -271,6 +297,7 @@ impl Diagnoser {
         }
         self.faults.retain(|_, fault| fault.closed.as_ref().is_none_or(|(time, _)| time + FORGET >= now));
         self.published.retain(|key, _| self.faults.contains_key(key));
+        self.retracted.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
     }
 
     /// Opens and closes the findings of mismatches.

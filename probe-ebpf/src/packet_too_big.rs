@@ -54,7 +54,8 @@ pub fn send<const DIRECTION: u8>(
 }
 const _: () = assert!(SNAP <= WINDOW);
 
-/// A hash of the original datagram's flow: addresses, protocol and the first four bytes behind its header.
+/// A hash of the original datagram's flow and size (a prober's steps are told apart): addresses, protocol, length and the
+/// first four bytes behind its header.
 #[inline(always)]
 fn hash_original(window: &Window<'_>, ethertype: u16, salt: u64) -> u64 {
     let word = |at| u64::from(window.word(at));
@@ -63,10 +64,12 @@ fn hash_original(window: &Window<'_>, ethertype: u16, salt: u64) -> u64 {
         let original = header + ICMP_HEADER;
         let hash = mix(salt, word(original + 12) << 32 | word(original + 16));
         let protocol = u32::from_be(window.word(original + 8)) >> 16 & 0xff;
-        return mix(hash, word(original + 20) << 8 | u64::from(protocol));
+        let length = u32::from_be(window.word(original)) & 0xffff;
+        return mix(hash, word(original + 20) << 24 | u64::from(length) << 8 | u64::from(protocol));
     }
     let original = Ipv6Hdr::LEN + ICMP_HEADER;
-    let mut hash = mix(salt, word(original + Ipv6Hdr::LEN));
+    let length = u32::from_be(window.word(original + 4)) >> 16;
+    let mut hash = mix(salt, word(original + Ipv6Hdr::LEN) << 16 | u64::from(length));
     let mut at = 8;
     while at < Ipv6Hdr::LEN {
         hash = mix(hash, word(original + at) << 32 | word(original + at + 4));

@@ -68,6 +68,7 @@ impl Diagnoser {
             flow.add_drops(drop.time, packet, length, packets);
         }
         self.apply_waiting_errors(&key, packet.flow);
+        self.retract_silent_path(now, packet.flow);
         self.touch(now, &key);
     }
 

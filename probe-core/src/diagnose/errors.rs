@@ -235,32 +235,87 @@ impl Diagnoser {
         }
     }
 
-    /// Errors for a pod's packets that arrived at the uplink and neither passed the pod's hook nor were seen to be
-    /// dropped are lost on this node.
+    /// Draws conclusions from errors that nothing followed, or that no drop came with.
     pub(super) fn miss_errors(&mut self, now: Time) {
-        let mut lost = Vec::new();
+        let mut left = Vec::new();
         for index in 0..self.errors.len() {
             let error = &self.errors[index];
-            if error.used || error.stage != Stage::AtUplink || error.time + ERROR_TRAVELS > now {
+            if error.used || error.time + ERROR_TRAVELS > now {
                 continue;
             }
-            let Some(pod) = self.topology.pod_with_address(error.original.flow.src).cloned() else {
-                continue;
-            };
-            let arrived = self.errors.iter().any(|other| {
-                matches!(other.stage, Stage::Delivered | Stage::Dropped)
-                    && other.time >= error.time
-                    && other.mtu == error.mtu
-                    && is_about_the_same(&other.original, &error.original)
-            });
-            if !arrived {
-                lost.push((error.clone(), pod));
+            match error.stage {
+                Stage::AtUplink if !self.went_on(error) => left.push(error.clone()),
+                Stage::Delivered => left.push(error.clone()),
+                Stage::AtUplink | Stage::Generated | Stage::Dropped => {}
             }
             self.errors[index].used = true;
         }
-        for (error, pod) in lost {
-            self.learn_of_router(now, &error, Some(pod));
+        for error in left {
+            let sender = error.original.flow.src;
+            let pod = self.topology.pod_with_address(sender).cloned();
+            match error.stage {
+                // For a pod, yet it neither passed the pod's hook nor was seen to be dropped: lost on this node.
+                Stage::AtUplink if pod.is_some() => self.learn_of_router(now, &error, pod),
+                // For the node itself: it has arrived.
+                Stage::AtUplink if self.topology.is_own_address(sender) => {
+                    self.learn_of_router(now, &SeenError { stage: Stage::Delivered, ..error }, None);
+                }
+                Stage::Delivered if pod.is_some() => self.learn_of_unseen_drop(now, &error, pod),
+                Stage::AtUplink | Stage::Delivered | Stage::Generated | Stage::Dropped => {}
+            }
         }
+    }
+
+    /// An error that arrived was seen again further on.
+    fn went_on(&self, error: &SeenError) -> bool {
+        self.errors.iter().any(|other| {
+            matches!(other.stage, Stage::Delivered | Stage::Dropped)
+                && other.time >= error.time
+                && other.mtu == error.mtu
+                && is_about_the_same(&other.original, &error.original)
+        })
+    }
+
+    /// An error passed to a pod about a packet whose drop was not seen: a datapath made it that frees in its own way, or
+    /// a router behind an interface that is not observed.
+    fn learn_of_unseen_drop(&mut self, now: Time, error: &SeenError, pod: Option<Pod>) {
+        if !self.topology.is_own_address(error.reporter) {
+            return self.learn_of_router(now, error, pod);
+        }
+        let egress = self.topology.routes_to(error.original.flow.dst).into_iter().find_map(|route| {
+            let device = self.topology.interface(route.oif?)?;
+            let fits = route.mtu == Some(error.mtu) || self.topology.device_limit(device) == error.mtu;
+            fits.then(|| device.clone())
+        });
+        let Some(egress) = egress else { return };
+        let (joint, at, how) = if egress.role == Role::Overlay && egress.mtu != error.mtu {
+            (Joint::Tunnel(egress.ifindex), LimitAt::Overlay, LimitHow::UnderlayMinusOverhead)
+        } else {
+            (Joint::Egress(egress.ifindex, error.mtu), LimitAt::Node, LimitHow::Icmp)
+        };
+        let limit = Limit {
+            mtu: Some(error.mtu),
+            between: None,
+            at,
+            interface: Some(egress.name),
+            router: None,
+            how,
+        };
+        let subject = Subject { pod, direction: Direction::FromPod };
+        let key = FaultKey {
+            pod: subject.key(),
+            direction: subject.direction,
+            family: error.original.family(),
+            joint,
+        };
+        let fault = self.fault(key.clone(), subject.pod, limit, error.time);
+        fault.seen_at_hook = true;
+        fault.witnesses.insert("an ICMP error of this node".to_owned());
+        if let Some(flow) = fault.flow(error.original.flow, error.time, error.packets) {
+            flow.add_drops(error.time, &error.original, error.original.length, error.packets);
+        }
+        self.apply_error(&key, error);
+        self.touch(now, &key);
     }
 
     /// The same error was seen to arrive from outside.
@@ -298,6 +353,7 @@ impl Diagnoser {
             flow.add_drops(error.time, original, original.length, error.packets);
         }
         self.apply_error(&key, error);
+        self.retract_silent_path(now, original.flow);
         self.touch(now, &key);
     }
 

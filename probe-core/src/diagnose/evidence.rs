@@ -173,6 +173,16 @@ impl FlowEvidence {
         self.got_through = false;
     }
 
+    /// Each error that passed to the sender is about a packet that was lost, seen or not.
+    pub fn count_losses_by_errors(&mut self) {
+        let unseen = self.errors_delivered.saturating_sub(self.drops);
+        if self.drops > 0 && unseen > 0 {
+            self.drops += unseen;
+            self.packets += unseen;
+            *self.sizes.entry(self.largest).or_default() += unseen;
+        }
+    }
+
     /// Whether an error that quotes this packet is about this flow, seen from either side of NAT.
     pub fn is_quoted_by(&self, original: &Packet) -> bool {
         let flow = &original.flow;

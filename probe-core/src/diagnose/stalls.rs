@@ -156,13 +156,18 @@ impl Diagnoser {
         self.judge_stalls(now, event.flow.dst);
     }
 
-    /// A retransmission of a flow whose packets are known to be lost here belongs to that fault.
+    /// A retransmission of a flow whose packets are known to be lost belongs to that fault; one between the same two
+    /// addresses meets the same limit.
     fn explain_retransmit(&mut self, event: &TcpRetransmit) -> bool {
         let mut explained = false;
         for (key, fault) in &mut self.faults {
-            if key.joint == Joint::SilentPath {
+            if matches!(key.joint, Joint::SilentPath | Joint::Announcement(_) | Joint::FragmentFilter(_)) {
                 continue;
             }
+            explained |= fault.limit.mtu.is_some_and(|mtu| mtu < event.segment)
+                && fault.flows.values().any(|flow| {
+                    flow.drops > 0 && flow.flow.src == event.flow.src && flow.flow.dst == event.flow.dst
+                });
             let sender = |flow: &Flow| {
                 flow.protocol == Protocol::Tcp
                     && flow.src == event.flow.src
@@ -192,6 +197,26 @@ impl Diagnoser {
             self.stalls.add_closed(event);
         }
         self.judge_stalls(now, event.flow.dst);
+    }
+
+    /// A path was taken for silent before its word was seen: the limit between these two addresses is known now.
+    pub(super) fn retract_silent_path(&mut self, now: Time, known: Flow) {
+        let between = |flow: &Flow| flow.src == known.src && flow.dst == known.dst;
+        self.stalls.stalls.retain(|(_, flow), _| !between(flow));
+        let mut refuted = Vec::new();
+        for (key, fault) in &mut self.faults {
+            if key.joint != Joint::SilentPath || !fault.flows.keys().any(between) {
+                continue;
+            }
+            if fault.flows.keys().all(between) {
+                refuted.push(key.clone());
+            } else {
+                fault.flows.retain(|flow, _| !between(flow));
+            }
+        }
+        for key in refuted {
+            self.retract(now, &key);
+        }
     }
 
     fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
