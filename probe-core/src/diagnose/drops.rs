@@ -193,15 +193,18 @@ impl Diagnoser {
     fn met_inside_pod(&self, drop: &PacketDropped, mtu: u32) -> Option<Met> {
         let netns = drop.egress_netns.unwrap_or(drop.netns);
         let pod = self.topology.pod_in_netns(netns)?;
+        let ifindex = drop.egress_ifindex.unwrap_or(drop.ifindex);
+        let host_end = pod.host_ifindex.and_then(|ifindex| self.topology.interface(ifindex));
+        let is_pod_end =
+            host_end.and_then(|end| end.peer.as_ref()).is_some_and(|peer| peer.ifindex == ifindex);
         let limit = Limit {
             mtu: Some(mtu),
             between: None,
             at: LimitAt::Pod,
-            interface: Some(drop.device.clone()),
+            interface: if is_pod_end { pod.pod_interface.clone() } else { Some(drop.device.clone()) },
             router: None,
             how: LimitHow::DeviceMtu,
         };
-        let ifindex = drop.egress_ifindex.unwrap_or(drop.ifindex);
         Some(Met {
             subject: subject::of_pod(Some(pod), Direction::FromPod),
             joint: Joint::PodDevice(netns, ifindex),

@@ -1,5 +1,5 @@
 //! One fault: a pod, a direction, a family and a limiting joint, with all evidence about it.
-use super::evidence::{ERROR_TRAVELS, Fate, FlowEvidence, MAX_PROBES};
+use super::evidence::{ERROR_TRAVELS, Fate, FlowEvidence, MAX_PROBES, TOLD_MEANS};
 use crate::model::finding::{Certainty, Direction, Kind, Limit, Outcome, Reason, Severity};
 use crate::model::flow::{Family, Flow, Protocol};
 use crate::model::pod::{Pod, PodKey};
@@ -87,6 +87,20 @@ pub struct Fault {
     pub reopened: bool,
 }
 
+/// Where errors cannot be seen to pass, the sender itself shows whether it learned: TCP repeats the same segment, or not.
+fn unobserved_fate(flow: &FlowEvidence, now: Time) -> Fate {
+    match flow.flow.protocol {
+        Protocol::Tcp if flow.last_drop.is_some_and(|last| last >= flow.first + TOLD_MEANS) => {
+            Fate::Untold(Reason::IcmpIgnored)
+        }
+        Protocol::Tcp if now < flow.last + TOLD_MEANS => Fate::Pending,
+        Protocol::Tcp => Fate::Recovered,
+        Protocol::Udp | Protocol::Icmp | Protocol::Icmpv6 | Protocol::Other(_) => {
+            if flow.packets > MAX_PROBES { Fate::ToldAndLost } else { Fate::Recovered }
+        }
+    }
+}
+
 /// What the evidence amounts to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Judgement {
@@ -148,6 +162,10 @@ impl Fault {
         }
         if flow.errors_dropped > 0 {
             return Fate::Untold(Reason::IcmpFiltered);
+        }
+        if matches!(self.key.joint, Joint::PodDevice(..)) || flow.told_at.is_none() && !self.errors_observable
+        {
+            return unobserved_fate(flow, now);
         }
         if flow.told_at.is_some() {
             return match flow.flow.protocol {

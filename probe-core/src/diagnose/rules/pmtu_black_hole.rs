@@ -92,6 +92,11 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
              never learns.",
             case.joint()
         ),
+        Reason::IcmpIgnored if case.fault.flows.values().all(|flow| flow.told_at.is_none()) => format!(
+            "{seen}; {} takes {limit}. ICMP errors are made for them where they cannot be followed, and the same connection \
+             repeats packets of the same size two seconds later and more: its sender does not learn.",
+            case.joint()
+        ),
         Reason::IcmpIgnored => format!(
             "{seen}; {} takes {limit}. ICMP errors reached the pod's interface, yet the same connection repeated packets of \
              the same size two seconds later and more.",
