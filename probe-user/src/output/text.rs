@@ -42,8 +42,10 @@ impl<W: Write> Writer for Text<W> {
     fn write(&mut self, message: &Message) -> io::Result<()> {
         let is_news = self.context.is_news(message);
         self.context.remember(message);
+        if !is_news {
+            return Ok(());
+        }
         let text = match message {
-            _ if !is_news => return Ok(()),
             Message::Summary(last) => summary::text(last, &self.context, self.clock),
             Message::Start(_)
             | Message::Attached { .. }

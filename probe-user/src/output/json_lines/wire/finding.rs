@@ -124,7 +124,11 @@ impl<'a> FindingWire<'a> {
             family: finding.family.map(|family| family.name()),
             cause: finding.cause.as_ref().map(CauseWire::new),
             pod: finding.pod.as_ref().map(PodWire::new),
-            pods: finding.pods.iter().map(PodWire::new).collect(),
+            pods: if finding.pod.is_none() {
+                finding.pods.iter().map(PodWire::new).collect()
+            } else {
+                Vec::new()
+            },
             direction: finding.direction.map(|direction| direction.name()),
             limit: LimitWire::new(&finding.limit),
             outcome: finding.outcome.name(),
