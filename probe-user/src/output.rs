@@ -118,6 +118,15 @@ pub struct Summary {
 pub enum Message {
     /// The observation has begun.
     Start(Start),
+    /// Attaching what was found at the start goes on.
+    Progress {
+        /// When.
+        time: Time,
+        /// Interfaces that are attached.
+        attached: usize,
+        /// Interfaces still to come.
+        pending: usize,
+    },
     /// Everything found at the start is attached.
     Attached {
         /// When.

@@ -179,6 +179,7 @@ pub(super) fn messages() -> Vec<Message> {
                 },
             ],
         }),
+        Message::Progress { time: SECOND / 5, attached: 2, pending: 1 },
         Message::Attached { time: SECOND / 4, count: 3, took: SECOND / 4 },
         Message::Attach { time: 2 * SECOND, interface: attached("veth9", Role::Pod), pod: Some(pod()) },
         Message::Detach { time: 3 * SECOND, interface: attached("veth9", Role::Pod), pod: None },

@@ -48,6 +48,7 @@ impl<W: Write> Writer for Text<W> {
         let text = match message {
             Message::Summary(last) => summary::text(last, &self.context, self.clock),
             Message::Start(_)
+            | Message::Progress { .. }
             | Message::Attached { .. }
             | Message::Attach { .. }
             | Message::Detach { .. }
@@ -97,6 +98,7 @@ impl Context {
                 output: Output::Finding(_) | Output::PacketTooBig(_) | Output::Drop(_) | Output::Lost(_),
                 ..
             }
+            | Message::Progress { .. }
             | Message::Summary(_) => {}
         }
     }

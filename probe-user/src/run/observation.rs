@@ -27,6 +27,9 @@ use tokio::sync::mpsc::UnboundedSender;
 /// What is lost is looked at so often.
 const COUNTERS_PERIOD: Time = SECOND;
 
+/// A start that takes long tells how far it has come so often.
+const PROGRESS_PERIOD: Time = SECOND;
+
 /// Whether to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
@@ -64,6 +67,7 @@ pub(super) struct Observation {
     /// `start` was told.
     began: Time,
     next_counters: Time,
+    next_progress: Time,
     failures: Vec<String>,
     listened_to: bool,
 }
@@ -87,6 +91,7 @@ impl Observation {
             opened: opened.time,
             began: opened.time,
             next_counters: opened.time + COUNTERS_PERIOD,
+            next_progress: opened.time,
             failures: Vec::new(),
             listened_to: true,
         };
@@ -225,10 +230,18 @@ impl Observation {
         if self.phase == Phase::Beginning && !self.attachments.awaits(Some(Urgency::First)) {
             self.phase = Phase::Attaching;
             self.began = now;
+            self.next_progress = now + PROGRESS_PERIOD;
             let start = self.start(now);
             self.tell(Message::Start(start))?;
             for request in self.attachments.paced(now) {
                 attacher.attach(request);
+            }
+        }
+        if self.phase == Phase::Attaching && self.next_progress <= now {
+            self.next_progress = now + PROGRESS_PERIOD;
+            let (attached, pending) = (self.attachments.attached().len(), self.attachments.pending().len());
+            if pending > 0 {
+                self.tell(Message::Progress { time: now, attached, pending })?;
             }
         }
         if self.phase == Phase::Attaching && !self.attachments.awaits(None) {

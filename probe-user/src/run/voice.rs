@@ -37,6 +37,7 @@ impl Voice {
             Message::Diagnosis { output, .. } if !self.wants(output) => return Ok(Ok(())),
             Message::Summary(summary) => summary.findings.retain(|finding| self.wants_finding(finding)),
             Message::Start(_)
+            | Message::Progress { .. }
             | Message::Attached { .. }
             | Message::Attach { .. }
             | Message::Detach { .. }

@@ -29,6 +29,11 @@ pub(super) enum Line<'a> {
         pending: &'a [String],
         senses: Vec<SenseWire<'a>>,
     },
+    Progress {
+        time: String,
+        attached: usize,
+        pending: usize,
+    },
     Attached {
         time: String,
         attached: usize,
@@ -156,6 +161,9 @@ impl<'a> Line<'a> {
                 pending: &start.pending,
                 senses: start.senses.iter().map(SenseWire::new).collect(),
             },
+            Message::Progress { time, attached, pending } => {
+                Self::Progress { time: clock.rfc3339(*time), attached: *attached, pending: *pending }
+            }
             Message::Attached { time, count, took } => {
                 Self::Attached { time: clock.rfc3339(*time), attached: *count, seconds: seconds(*took) }
             }

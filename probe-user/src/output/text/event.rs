@@ -12,10 +12,15 @@ use std::fmt::Write;
 pub(super) fn text(message: &Message, clock: WallClock) -> String {
     match message {
         Message::Start(start) => head(start),
+        Message::Progress { time, attached, pending } => {
+            let rest = format!("{attached} of {}", counted(attached + pending, "interface"));
+            line(clock, *time, "attaching", &rest)
+        }
         Message::Attached { time, count, took } => {
             let seconds = took / 1_000_000_000;
             let tenths = took / 100_000_000 % 10;
-            line(clock, *time, "attached", &format!("{count} interfaces after {seconds}.{tenths} s"))
+            let rest = format!("{} after {seconds}.{tenths} s", counted(*count, "interface"));
+            line(clock, *time, "attached", &rest)
         }
         Message::Attach { time, interface, pod } => {
             line(clock, *time, "attach", &interface_text(interface, pod.as_ref()))
@@ -54,6 +59,11 @@ fn line(clock: WallClock, time: Time, word: &str, rest: &str) -> String {
     format!("{} {word:<9} {rest}\n", clock.time_of_day(time))
 }
 
+/// `1 interface`, `2 interfaces`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The first lines: who observes, what is seen and what is not.
 fn head(start: &Start) -> String {
     let mut text =
@@ -64,7 +74,7 @@ fn head(start: &Start) -> String {
         .map(|attached| format!("{} {} ({})", attached.role.name(), attached.interface, attached.hook.name()))
         .collect();
     if !start.pending.is_empty() {
-        seen.push(format!("{} interfaces to come", start.pending.len()));
+        seen.push(format!("{} to come", counted(start.pending.len(), "interface")));
     }
     if seen.is_empty() {
         seen.push("no interface".to_owned());

@@ -23,7 +23,11 @@ pub(super) fn text(summary: &Summary, context: &Context, clock: WallClock) -> St
             start.version, start.node, start.kernel
         );
         let packets = grouped(summary.packets_seen);
-        let _ = writeln!(text, "sees      {} interfaces, {packets} packets of pods", context.attached);
+        let _ = writeln!(
+            text,
+            "sees      {}, {packets} packets of pods",
+            event::counted(context.attached, "interface")
+        );
         text.push_str(&event::senses(start));
     }
     text.push_str(&gaps(&context.coverage));
@@ -65,7 +69,7 @@ fn gaps(coverage: &[Coverage]) -> String {
     let mut text = String::new();
     for ((state, direction, why), (count, instead)) in pods {
         let instead = instead.map(|instead| format!(": {instead}")).unwrap_or_default();
-        let _ = writeln!(text, "{state:<9} {direction} of {count} pods ({why}){instead}");
+        let _ = writeln!(text, "{state:<9} {direction} of {} ({why}){instead}", event::counted(count, "pod"));
     }
     text
 }
@@ -144,7 +148,8 @@ fn extent(findings: &[&Finding], clock: WallClock) -> String {
     }
     let stalled: u64 = findings.iter().map(|finding| finding.impact.stalled_flows).sum();
     if stalled > 0 {
-        parts.push(format!("{} flows stalled", grouped(stalled)));
+        let flows = if stalled == 1 { "flow" } else { "flows" };
+        parts.push(format!("{} {flows} stalled", grouped(stalled)));
     }
     if let Some(first) = findings.iter().map(|finding| finding.first_seen).min() {
         parts.push(format!("since {}", clock.time_of_day(first)));
