@@ -163,8 +163,18 @@ impl Fault {
         if flow.errors_dropped > 0 {
             return Fate::Untold(Reason::IcmpFiltered);
         }
-        if matches!(self.key.joint, Joint::PodDevice(..)) || flow.told_at.is_none() && !self.errors_observable
-        {
+        let is_unobserved = match self.key.joint {
+            Joint::PodDevice(..) => true,
+            Joint::Egress(..) | Joint::Router(..) => flow.told_at.is_none() && !self.errors_observable,
+            // No error can come, or its way does not lead past the sender's hook.
+            Joint::Veth(_)
+            | Joint::Port(_)
+            | Joint::Tunnel(_)
+            | Joint::SilentPath
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => false,
+        };
+        if is_unobserved {
             return unobserved_fate(flow, now);
         }
         if flow.told_at.is_some() {
