@@ -40,7 +40,7 @@ impl Diagnoser {
             Place::Reassembly | Place::Unrelated => return,
         };
         if let Some(met) = met {
-            self.record_drop(now, drop, packet, place::length(drop), met);
+            self.record_drop(now, drop, packet, segment_length(drop, packet), met);
         }
     }
 
@@ -226,7 +226,7 @@ impl Diagnoser {
         }
         if drop.egress_netns.unwrap_or(drop.netns) != self.topology.netns_inode {
             if let Some(met) = self.met_inside_pod(drop, device_mtu) {
-                self.record_drop(now, drop, packet, place::length(drop), met);
+                self.record_drop(now, drop, packet, segment_length(drop, packet), met);
             }
             return;
         }
@@ -244,7 +244,7 @@ impl Diagnoser {
         };
         let subject = subject::of_packet(&self.topology, &packet.flow, None, Some(ifindex));
         let met = Met { subject, joint: Joint::Egress(ifindex, mtu), limit };
-        self.record_drop(now, drop, packet, place::length(drop), met);
+        self.record_drop(now, drop, packet, segment_length(drop, packet), met);
     }
 
     /// The tunnel of ours that made an outer packet, and the packet inside.
