@@ -1,13 +1,26 @@
 //! From a packet that is special to the events that it causes.
-use crate::{flow::Flow, fragment, oversize, packet::flag, packet_too_big, tcp_mss};
+use crate::{
+    flow::Flow,
+    fragment,
+    maps::{self, Use},
+    oversize,
+    packet::flag,
+    packet_too_big, tcp_mss,
+    window::Window,
+};
 use aya_ebpf::bindings::__sk_buff;
 use probe_common::interface::{InterfaceConfig, InterfaceStats, role};
 
 /// What the counting found out about a packet, in one register.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Facts(u64);
 
 impl Facts {
+    /// Nothing more is to be done.
+    pub const ORDINARY: Self = Self(0);
+    /// The headers are not where most packets have them.
+    pub const UNKNOWN: Self = Self(u64::MAX);
+
     /// `size`: of the packet or its full segments in bytes; `count`: packets that it becomes; `network`: offset of the IP
     /// header; `flags`: bits of [`flag`].
     #[inline(always)]
@@ -20,6 +33,18 @@ impl Facts {
     #[inline(always)]
     pub const fn bits(self) -> u64 {
         self.0
+    }
+
+    /// From one number.
+    #[inline(always)]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// With one more of [`flag`].
+    #[inline(always)]
+    pub const fn with(self, flag: u8) -> Self {
+        Self(self.0 | (flag as u64) << 56)
     }
 
     /// Size in bytes of the packet, or of each full segment.
@@ -47,17 +72,37 @@ impl Facts {
     }
 }
 
-/// Sends what there is to send.
+/// Counts a candidate; gives what [`send`] has to do. Most candidates were decided before, and that is seen here.
+#[inline(always)]
+pub fn follow<const DIRECTION: u8>(
+    config: &InterfaceConfig,
+    stats: &mut InterfaceStats,
+    flow: &Flow,
+    facts: Facts,
+) -> Facts {
+    let mut facts = facts;
+    if facts.size() > config.limit[DIRECTION as usize]
+        && !oversize::settle::<DIRECTION>(config, stats, flow, facts)
+    {
+        facts = facts.with(flag::CANDIDATE);
+    }
+    let events = flag::CANDIDATE | flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::SYN;
+    if facts.flags() & events == 0 { Facts::ORDINARY } else { facts }
+}
+
+/// Sends what there is to send about the packet whose flow is in the window's memory.
 #[inline(never)]
 pub fn send<const DIRECTION: u8>(
     skb: *mut __sk_buff,
     config: &InterfaceConfig,
     stats: &mut InterfaceStats,
-    flow: &Flow,
     facts: u64,
 ) {
     let facts = Facts(facts);
-    if facts.size() > config.limit[DIRECTION as usize] {
+    let Some(memory) = maps::window(Use::Hook) else { return };
+    let window = Window::new(memory, 0);
+    let flow: &Flow = window.flow();
+    if facts.flags() & flag::CANDIDATE != 0 {
         oversize::judge::<DIRECTION>(skb, config, stats, flow, facts);
     }
     if facts.flags() & flag::PACKET_TOO_BIG != 0 {

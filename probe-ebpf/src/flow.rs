@@ -1,12 +1,14 @@
 //! Who talks to whom: what the gate and the route look-up go by. Pure: runs on the host as well.
 use crate::{
     packet::{IPV4, Packet, flag, protocol},
-    window::Window,
+    window::{Window, clear},
 };
 
 /// A flow, in the order of the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
+///
+/// Aligned so that it is cleared by words; byte by byte it would be a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(8))]
 pub struct Flow {
     /// Source and destination address; IPv4 in the first word of each half.
     pub addresses: [u32; 8],
@@ -18,8 +20,6 @@ pub struct Flow {
     pub ethertype: u16,
     /// IP protocol.
     pub protocol: u8,
-    /// Explicit padding.
-    pub padding: u8,
 }
 
 /// Mixes one more word into a hash.
@@ -36,6 +36,17 @@ const fn pair(high: u32, low: u32) -> u64 {
 }
 
 impl Flow {
+    /// All zero.
+    #[cfg(test)]
+    pub const NONE: Self = Self { addresses: [0; 8], ports: 0, service: 0, ethertype: 0, protocol: 0 };
+
+    /// Sets all to zero.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        // SAFETY: a place of our own, aligned to words, and plain numbers.
+        unsafe { clear(self) }
+    }
+
     /// A hash of the two addresses and a number of the caller's.
     #[inline(always)]
     pub fn hash_addresses(&self, salt: u64) -> u64 {
@@ -54,11 +65,14 @@ impl Flow {
         mix(self.hash_addresses(salt), pair(self.ports, u32::from(self.protocol)))
     }
 
-    /// The flow of a packet in a window.
+    /// The flow of a packet in a window, kept there.
     #[inline(always)]
-    pub fn of(window: &Window<'_>, packet: &Packet) -> Self {
+    pub fn of<'a>(window: &Window<'a>, packet: &Packet) -> &'a mut Self {
         let at = packet.network;
-        let mut flow = Self { ethertype: packet.ethertype, protocol: packet.protocol, ..Self::default() };
+        let flow = window.flow();
+        flow.clear();
+        flow.ethertype = packet.ethertype;
+        flow.protocol = packet.protocol;
         if packet.ethertype == IPV4 {
             flow.service = u32::from_be(window.word(at)) >> 16 & 0xff;
             flow.addresses[0] = window.word(at + 12);
@@ -91,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_different_flow_has_a_different_hash() {
-        let flow = Flow { addresses: [1, 0, 0, 0, 2, 0, 0, 0], ports: 7, ethertype: IPV4, ..Flow::default() };
+        let flow = Flow { addresses: [1, 0, 0, 0, 2, 0, 0, 0], ports: 7, ethertype: IPV4, ..Flow::NONE };
         let other = Flow { ports: 8, ..flow };
         assert_ne!(flow.hash(1) as u32, other.hash(1) as u32);
         assert_ne!(flow.hash(1) as u32, flow.hash(2) as u32);

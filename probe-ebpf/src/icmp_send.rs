@@ -8,7 +8,7 @@ use crate::{
     owner::{self, Owner},
     packet::{ICMP_FRAG_NEEDED, ICMP_UNREACHABLE, Packet},
     ring,
-    window::Window,
+    window::{Window, copy},
 };
 use probe_common::{
     gate::class,
@@ -61,7 +61,7 @@ pub fn observe(skb: Trusted, icmp_type: u32, code: u32) {
             (*record).egress_mtu = egress.mtu;
             (*record).route_mtu = egress.route_mtu;
             (*record).ethertype = ethertype.into();
-            (*record).packet = *bytes;
+            copy(bytes, &raw mut (*record).packet);
         }
     });
 }

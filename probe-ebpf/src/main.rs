@@ -16,6 +16,7 @@ macro_rules! kernel_only {
 kernel_only!(
     buffer,
     event,
+    fast,
     fragment,
     gate,
     hook,
@@ -28,6 +29,7 @@ kernel_only!(
     ring,
     size_drop,
     skip,
+    slow,
     tcp,
     tcp_close,
     tcp_mss,

@@ -1,5 +1,5 @@
 //! Candidates (above the smallest limit of their interface), and which of them are oversize (above their own egress).
-use crate::{event::Facts, flow::Flow, gate::Gate, maps, packet::IPV4, ring};
+use crate::{event::Facts, flow::Flow, gate::Gate, maps, packet::IPV4, ring, window::clear};
 use aya_ebpf::{
     bindings::{
         __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
@@ -7,6 +7,7 @@ use aya_ebpf::{
     },
     helpers::generated::bpf_fib_lookup,
 };
+use core::mem::MaybeUninit;
 use probe_common::{
     gate::class,
     interface::{InterfaceConfig, InterfaceStats, NO_LIMIT, role},
@@ -28,7 +29,34 @@ struct Verdict {
     egress_ifindex: u32,
 }
 
-/// Counts a candidate and reports it if it is oversize.
+/// The gate of a candidate.
+#[inline(always)]
+fn gate<const DIRECTION: u8>(config: &InterfaceConfig, flow: &Flow) -> Option<Gate> {
+    Gate::of(flow.hash(
+        u64::from(config.ifindex) << 32 | u64::from(DIRECTION) << 16 | u64::from(kind::OVERSIZE),
+    ))
+}
+
+/// Counts a candidate; true if no more is to be done, because it was just reported for this flow, or fits as others
+/// between these two addresses.
+#[inline(always)]
+pub fn settle<const DIRECTION: u8>(
+    config: &InterfaceConfig,
+    stats: &mut InterfaceStats,
+    flow: &Flow,
+    facts: Facts,
+) -> bool {
+    stats.candidates += u64::from(facts.count());
+    let Some(mut gate) = gate::<DIRECTION>(config, flow) else { return true };
+    if gate.holds(facts.size(), facts.count()) {
+        stats.oversize += u64::from(facts.count());
+        return true;
+    }
+    DIRECTION == direction::INGRESS
+        && cached(config, flow).is_some_and(|cached| is_fitting(cached, config, flow, facts.size()))
+}
+
+/// Decides on a candidate that is not settled, and reports it if it is oversize.
 #[inline(always)]
 pub fn judge<const DIRECTION: u8>(
     skb: *mut __sk_buff,
@@ -37,13 +65,7 @@ pub fn judge<const DIRECTION: u8>(
     flow: &Flow,
     facts: Facts,
 ) {
-    stats.candidates += u64::from(facts.count());
-    let salt = u64::from(config.ifindex) << 32 | u64::from(DIRECTION) << 16 | u64::from(kind::OVERSIZE);
-    let Some(mut gate) = Gate::of(flow.hash(salt)) else { return };
-    if gate.holds(facts.size(), facts.count()) {
-        stats.oversize += u64::from(facts.count());
-        return;
-    }
+    let Some(gate) = gate::<DIRECTION>(config, flow) else { return };
     let verdict = if DIRECTION == direction::EGRESS {
         at_egress(skb, config, facts.size())
     } else {
@@ -87,7 +109,7 @@ fn at_egress(skb: *mut __sk_buff, config: &InterfaceConfig, size: u32) -> Option
     Some(Verdict { limit, how: how::DEVICE, egress_ifindex: config.ifindex })
 }
 
-/// At the ingress hook the route is asked, once per pair of addresses for those that fit.
+/// At the ingress hook the route is asked.
 #[inline(always)]
 fn at_ingress(
     skb: *mut __sk_buff,
@@ -101,23 +123,16 @@ fn at_ingress(
     if GROUP.contains(&pkt_type) || is_group(flow) {
         return None;
     }
-    let generation = maps::generation();
-    // SAFETY: a value of this CPU alone.
-    let cached = unsafe { &mut *maps::fitting(flow.hash_addresses(config.ifindex.into()) as u32)? };
-    if size <= cached.fits
-        && cached.generation == generation
-        && cached.ifindex == config.ifindex
-        && is_between(cached, flow)
-    {
-        return None;
-    }
     if !gate.has_token(class::OVERSIZE, config.ifindex) {
         return None;
     }
+    // Read before the route is asked: a change meanwhile ends the verdict.
+    let generation = maps::generation();
     let fits = match ask_route(skb, config.ifindex, flow, size) {
         Ok(fits) => fits,
         Err(verdict) => return Some(verdict),
     };
+    let cached = cached(config, flow)?;
     cached.fits = fits;
     cached.generation = generation;
     cached.ifindex = config.ifindex;
@@ -126,11 +141,34 @@ fn at_ingress(
     None
 }
 
+/// The place of the cached verdict on a pair of addresses.
+#[inline(always)]
+fn cached(config: &InterfaceConfig, flow: &Flow) -> Option<&'static mut FittingDestination> {
+    // SAFETY: a value of this CPU alone.
+    maps::fitting(flow.hash_addresses(config.ifindex.into()) as u32).map(|cached| unsafe { &mut *cached })
+}
+
+#[inline(always)]
+fn is_fitting(cached: &FittingDestination, config: &InterfaceConfig, flow: &Flow, size: u32) -> bool {
+    size <= cached.fits
+        && cached.ifindex == config.ifindex
+        && cached.generation == maps::generation()
+        && is_between(cached, flow)
+}
+
+/// Aligned to words.
+#[repr(C, align(8))]
+struct Words<T>(T);
+
 /// Asks the routing table; gives the size that certainly fits.
 #[inline(always)]
 fn ask_route(skb: *mut __sk_buff, ifindex: u32, flow: &Flow, size: u32) -> Result<u32, Verdict> {
-    // SAFETY: a plain structure of numbers.
-    let mut route: FibLookup = unsafe { core::mem::zeroed() };
+    let mut place = Words(MaybeUninit::<FibLookup>::uninit());
+    // SAFETY: plain numbers in a place of our own that is aligned to words.
+    let route = unsafe {
+        clear(place.0.as_mut_ptr());
+        place.0.assume_init_mut()
+    };
     route.l4_protocol = flow.protocol;
     route.sport = if cfg!(target_endian = "little") { flow.ports as u16 } else { (flow.ports >> 16) as u16 };
     route.dport = if cfg!(target_endian = "little") { (flow.ports >> 16) as u16 } else { flow.ports as u16 };
@@ -150,7 +188,7 @@ fn ask_route(skb: *mut __sk_buff, ifindex: u32, flow: &Flow, size: u32) -> Resul
     }
     // SAFETY: the pointer and the size are those of the structure.
     let answer =
-        unsafe { bpf_fib_lookup(skb.cast(), &raw mut route, size_of::<FibLookup>() as i32, 0) } as u32;
+        unsafe { bpf_fib_lookup(skb.cast(), &raw mut *route, size_of::<FibLookup>() as i32, 0) } as u32;
     if answer == BPF_FIB_LKUP_RET_FRAG_NEEDED {
         // The kernel tells the MTU here, and not by which interface.
         // SAFETY: any bits are a number.

@@ -80,6 +80,10 @@ pub mod flag {
     pub const SYN: u8 = 16;
     /// ICMP fragmentation needed, ICMPv6 packet too big.
     pub const PACKET_TOO_BIG: u8 = 32;
+    /// Above the smallest limit of its interface, and nothing is known yet of its own.
+    pub const CANDIDATE: u8 = 64;
+    /// IPv6, where the header itself is not at hand.
+    pub const IPV6: u8 = 128;
 }
 
 /// The headers of one IP packet.

@@ -6,7 +6,7 @@ use crate::{
     maps::{self, Use},
     packet::{ICMP_HEADER, IPV4},
     ring,
-    window::{WINDOW, Window},
+    window::{WINDOW, Window, copy},
 };
 use aya_ebpf::bindings::__sk_buff;
 use network_types::ip::Ipv6Hdr;
@@ -48,7 +48,7 @@ pub fn send<const DIRECTION: u8>(
             );
             (*record).length = facts.size();
             (*record).ethertype = ethertype.into();
-            (*record).packet = *bytes;
+            copy(bytes, &raw mut (*record).packet);
         }
     });
 }

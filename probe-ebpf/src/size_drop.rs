@@ -8,7 +8,7 @@ use crate::{
     owner::{self, Owner},
     packet::{Packet, flag},
     ring, skip,
-    window::Window,
+    window::{Window, clear, copy},
 };
 use aya_ebpf::helpers::generated::bpf_snprintf;
 use probe_common::{
@@ -168,8 +168,9 @@ fn fill(skb: Buffer, device: Address, ifindex: u32, drop: Drop, bytes: *const Pa
         (*record).skb_len = skb.len();
         (*record).gso_size = skb.gso_size();
         (*record).ethertype = drop.ethertype.into();
-        (*record).device = device.read(&offset::NET_DEVICE_NAME);
-        (*record).packet = *bytes;
+        clear(&raw mut (*record).device);
+        device.at(&offset::NET_DEVICE_NAME).copy(&raw mut (*record).device);
+        copy(bytes, &raw mut (*record).packet);
         ring::output(&*record);
     }
 }

@@ -9,15 +9,18 @@ use network_types::ip::{Ipv4Hdr, Ipv6Hdr};
 const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 
+/// An address, as two words: byte by byte would be a loop and a call.
+pub type Words = [u64; 2];
+
 /// The ends of a socket.
 #[derive(Clone, Copy)]
 pub struct Ends {
     /// 2 (AF_INET) or 10 (AF_INET6).
     pub family: u32,
-    /// IPv4 in the first word.
-    pub local: [u32; 4],
-    /// IPv4 in the first word.
-    pub remote: [u32; 4],
+    /// As the wire has it; IPv4 in the first four bytes.
+    pub local: Words,
+    /// As the wire has it; IPv4 in the first four bytes.
+    pub remote: Words,
     /// Host order.
     pub local_port: u16,
     /// Host order.
@@ -33,8 +36,7 @@ impl Ends {
         let (local, remote) = if family == AF_INET6 {
             (socket.read(&offset::SOCK_LOCAL_IPV6), socket.read(&offset::SOCK_REMOTE_IPV6))
         } else if family == AF_INET {
-            let (local, remote) = (socket.read(&offset::SOCK_LOCAL_IPV4), socket.read(&offset::SOCK_REMOTE_IPV4));
-            ([local, 0, 0, 0], [remote, 0, 0, 0])
+            (ipv4(socket.read(&offset::SOCK_LOCAL_IPV4)), ipv4(socket.read(&offset::SOCK_REMOTE_IPV4)))
         } else {
             return None;
         };
@@ -50,16 +52,15 @@ impl Ends {
     /// A hash of the owner and the remote address.
     #[inline(always)]
     pub fn hash_remote(&self, owner: Owner, salt: u64) -> u64 {
-        let hash = mix(salt, u64::from(owner.netns) << 32 | u64::from(self.remote[0]));
-        let hash = mix(hash, u64::from(self.remote[1]) << 32 | u64::from(self.remote[2]));
-        mix(hash, u64::from(self.remote[3]))
+        mix(mix(mix(salt, owner.netns.into()), self.remote[0]), self.remote[1])
     }
 
     /// A hash of the connection.
     #[inline(always)]
     pub fn hash(&self, owner: Owner, salt: u64) -> u64 {
         let ports = u64::from(self.local_port) << 16 | u64::from(self.remote_port);
-        mix(self.hash_remote(owner, salt), ports << 32 | u64::from(self.local[0] ^ self.local[3]))
+        let hash = mix(self.hash_remote(owner, salt), ports);
+        mix(mix(hash, self.local[0]), self.local[1])
     }
 
     /// Header bytes of a segment: network header, TCP header and options.
@@ -70,9 +71,17 @@ impl Ends {
     }
 }
 
-/// An address as a record has it.
 #[inline(always)]
-pub fn address_bytes(words: [u32; 4]) -> [u8; 16] {
-    // SAFETY: both are sixteen bytes without padding.
-    unsafe { core::mem::transmute::<[u32; 4], [u8; 16]>(words) }
+fn ipv4(address: u32) -> Words {
+    if cfg!(target_endian = "little") { [address.into(), 0] } else { [u64::from(address) << 32, 0] }
+}
+
+/// Writes an address into a record.
+///
+/// # Safety
+/// The place has to be valid and aligned to words.
+#[inline(always)]
+pub unsafe fn write_address(place: *mut [u8; 16], address: Words) {
+    // SAFETY: the caller's.
+    unsafe { place.cast::<Words>().write(address) };
 }

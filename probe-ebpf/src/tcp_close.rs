@@ -3,7 +3,7 @@ use crate::{
     gate::Gate,
     kernel::{Trusted, offset},
     maps, owner, ring,
-    tcp::{Ends, address_bytes},
+    tcp::{Ends, write_address},
 };
 use aya_ebpf::helpers::bpf_jiffies64;
 use probe_common::{
@@ -51,8 +51,8 @@ pub fn observe(socket: Trusted, old: u32, new: u32) {
             (*record).bytes_received = socket.read(&offset::TCP_BYTES_RECEIVED);
             (*record).netns = owner.netns;
             (*record).family = ends.family;
-            (*record).local = address_bytes(ends.local);
-            (*record).remote = address_bytes(ends.remote);
+            write_address(&raw mut (*record).local, ends.local);
+            write_address(&raw mut (*record).remote, ends.remote);
             (*record).local_port = ends.local_port;
             (*record).remote_port = ends.remote_port;
             (*record).last_ack_ms = last_ack_ms(socket.read(&offset::TCP_RCV_TSTAMP));

@@ -4,7 +4,7 @@ use crate::{
     gate::Gate,
     kernel::{Trusted, offset},
     maps, owner, ring,
-    tcp::{Ends, address_bytes},
+    tcp::{Ends, write_address},
 };
 use probe_common::{
     gate::class,
@@ -39,8 +39,8 @@ pub fn observe(socket: Trusted, skb: Trusted) {
             (*record).bytes_acked = socket.read(&offset::TCP_BYTES_ACKED);
             (*record).netns = owner.netns;
             (*record).family = ends.family;
-            (*record).local = address_bytes(ends.local);
-            (*record).remote = address_bytes(ends.remote);
+            write_address(&raw mut (*record).local, ends.local);
+            write_address(&raw mut (*record).remote, ends.remote);
             (*record).local_port = ends.local_port;
             (*record).remote_port = ends.remote_port;
             (*record).payload = Buffer(skb).len();

@@ -1,6 +1,9 @@
 //! What the tests stand on: networks of namespaces, real traffic, and the real binary.
 pub mod attachment;
+pub mod bench;
 pub mod demo;
+pub mod frames;
 pub mod probe;
+pub mod test_run;
 pub mod topology;
 pub mod traffic;

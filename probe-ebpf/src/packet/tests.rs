@@ -182,13 +182,13 @@ fn no_bytes_are_too_hostile() {
 #[test]
 fn a_flow_is_what_the_headers_say() {
     let flow = with_window(&frame(IPV4, &ipv4(0, 0, protocol::TCP, &tcp(0))), |window| {
-        Flow::of(window, &Packet::from_ethernet(window).unwrap())
+        *Flow::of(window, &Packet::from_ethernet(window).unwrap())
     });
     assert_eq!(flow.addresses[0].to_ne_bytes(), [10, 0, 0, 1]);
     assert_eq!(flow.addresses[4].to_ne_bytes(), [10, 0, 0, 2]);
     assert_eq!(flow.ports.to_ne_bytes(), [0x1f, 0x90, 0, 80]);
     let flow = with_window(&frame(IPV6, &ipv6(protocol::TCP, &tcp(0))), |window| {
-        Flow::of(window, &Packet::from_ethernet(window).unwrap())
+        *Flow::of(window, &Packet::from_ethernet(window).unwrap())
     });
     assert_eq!(
         flow.addresses,

@@ -1,0 +1,267 @@
+//! `BPF_PROG_TEST_RUN`: a loaded TC program on a frame of ours.
+use anyhow::{Context as _, Result, bail};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
+};
+
+/// `BPF_PROG_TEST_RUN` of `bpf(2)`.
+const COMMAND: libc::c_long = 10;
+/// `BPF_OBJ_GET_INFO_BY_FD`.
+const INFO: libc::c_long = 15;
+
+/// What the socket buffer says besides its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Context {
+    /// Device; 0 is the loopback device.
+    pub ifindex: u32,
+    /// Segment payload.
+    pub gso_size: u32,
+    /// Segments.
+    pub gso_segs: u32,
+}
+
+/// A frame and its context.
+#[derive(Clone, Debug, Default)]
+pub struct Frame {
+    /// From the Ethernet header on.
+    pub bytes: Vec<u8>,
+    /// The rest.
+    pub context: Context,
+}
+
+impl Frame {
+    /// An ordinary frame.
+    pub fn of(bytes: Vec<u8>) -> Self {
+        Self { bytes, context: Context::default() }
+    }
+
+    /// A segmentation-offload frame.
+    pub fn gso(bytes: Vec<u8>, gso_size: u32, gso_segs: u32) -> Self {
+        Self { bytes, context: Context { ifindex: 0, gso_size, gso_segs } }
+    }
+
+    /// The same frame at a device.
+    pub fn at(mut self, ifindex: u32) -> Self {
+        self.context.ifindex = ifindex;
+        self
+    }
+}
+
+/// `struct __sk_buff` of `include/uapi/linux/bpf.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct SkBuff {
+    len: u32,
+    pkt_type: u32,
+    mark: u32,
+    queue_mapping: u32,
+    protocol: u32,
+    vlan_present: u32,
+    vlan_tci: u32,
+    vlan_proto: u32,
+    priority: u32,
+    ingress_ifindex: u32,
+    ifindex: u32,
+    tc_index: u32,
+    cb: [u32; 5],
+    hash: u32,
+    tc_classid: u32,
+    data: u32,
+    data_end: u32,
+    napi_id: u32,
+    family: u32,
+    remote_ip4: u32,
+    local_ip4: u32,
+    remote_ip6: [u32; 4],
+    local_ip6: [u32; 4],
+    remote_port: u32,
+    local_port: u32,
+    data_meta: u32,
+    flow_keys: [u32; 2],
+    tstamp: [u32; 2],
+    wire_len: u32,
+    gso_segs: u32,
+    sk: [u32; 2],
+    gso_size: u32,
+}
+
+/// The part of `union bpf_attr` for the command.
+#[repr(C)]
+#[derive(Default)]
+struct Attribute {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+    flags: u32,
+    cpu: u32,
+    batch_size: u32,
+    padding: u32,
+}
+
+/// What a run gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// What the program returned.
+    pub verdict: i32,
+    /// Nanoseconds a run, rounded down by the kernel.
+    pub nanoseconds: u32,
+}
+
+/// Runs a program `repeat` times on a frame.
+pub fn run(program: &impl AsFd, frame: &Frame, repeat: u32) -> Result<Outcome> {
+    let context = SkBuff {
+        ifindex: frame.context.ifindex,
+        gso_size: frame.context.gso_size,
+        gso_segs: frame.context.gso_segs,
+        ..SkBuff::default()
+    };
+    let mut attribute = Attribute {
+        prog_fd: program.as_fd().as_raw_fd() as u32,
+        data_size_in: frame.bytes.len() as u32,
+        data_in: frame.bytes.as_ptr() as u64,
+        repeat,
+        ctx_size_in: size_of::<SkBuff>() as u32,
+        ctx_in: (&raw const context) as u64,
+        ..Attribute::default()
+    };
+    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            COMMAND,
+            (&raw mut attribute).cast::<libc::c_void>(),
+            size_of::<Attribute>(),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error()).context("BPF_PROG_TEST_RUN (needs root)");
+    }
+    Ok(Outcome { verdict: attribute.retval as i32, nanoseconds: attribute.duration })
+}
+
+/// Loads a TC program that does nothing but go on: what a test run costs by itself.
+pub fn load_empty() -> Result<OwnedFd> {
+    /// `BPF_PROG_LOAD`.
+    const LOAD: libc::c_long = 5;
+    /// `BPF_PROG_TYPE_SCHED_CLS`.
+    const CLASSIFIER: u32 = 3;
+    /// `r0 = -1; exit`.
+    const GO_ON: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+    let license = c"GPL";
+    let (instructions, license) = (GO_ON.as_ptr() as u64, license.as_ptr() as u64);
+    let mut attribute = [
+        CLASSIFIER,
+        GO_ON.len() as u32,
+        instructions as u32,
+        (instructions >> 32) as u32,
+        license as u32,
+        (license >> 32) as u32,
+    ];
+    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            LOAD,
+            attribute.as_mut_ptr().cast::<libc::c_void>(),
+            size_of_val(&attribute),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error()).context("load an empty TC program (needs root)");
+    }
+    // SAFETY: a descriptor just made, nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
+}
+
+/// One instruction (`struct bpf_insn`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instruction {
+    /// Operation.
+    pub code: u8,
+    /// Destination and source register.
+    pub registers: u8,
+    /// Offset of a jump or an access.
+    pub offset: i16,
+    /// Number.
+    pub immediate: i32,
+}
+
+impl Instruction {
+    /// A call of a helper (not of a subprogram).
+    pub fn is_helper_call(self) -> bool {
+        self.code == 0x85 && self.registers >> 4 == 0
+    }
+
+    /// A call of a subprogram.
+    pub fn is_subprogram_call(self) -> bool {
+        self.code == 0x85 && self.registers >> 4 == 1
+    }
+}
+
+/// How many instructions the verifier followed until it believed the program; a million are its limit.
+pub fn verified(program: &impl AsFd) -> Result<u32> {
+    let mut info = [0_u32; 64];
+    query(program, &mut info)?;
+    // `struct bpf_prog_info.verified_insns`, since 5.16.
+    Ok(info[54])
+}
+
+/// The instructions of a loaded program, after the verifier has rewritten them.
+pub fn translated(program: &impl AsFd) -> Result<Vec<Instruction>> {
+    let mut info = [0_u32; 64];
+    query(program, &mut info)?;
+    // `struct bpf_prog_info`: type, id, tag[8], jited_prog_len, xlated_prog_len, jited_prog_insns, xlated_prog_insns.
+    let length = info[5] as usize;
+    if length == 0 {
+        bail!("the kernel does not show the program's instructions (needs root)");
+    }
+    let mut bytes = vec![0_u8; length];
+    let address = bytes.as_mut_ptr() as u64;
+    info.fill(0);
+    info[5] = length as u32;
+    info[8] = address as u32;
+    info[9] = (address >> 32) as u32;
+    query(program, &mut info)?;
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|eight| Instruction {
+            code: eight[0],
+            registers: eight[1],
+            offset: i16::from_ne_bytes([eight[2], eight[3]]),
+            immediate: i32::from_ne_bytes([eight[4], eight[5], eight[6], eight[7]]),
+        })
+        .collect())
+}
+
+fn query(program: &impl AsFd, info: &mut [u32; 64]) -> Result<()> {
+    let address = info.as_mut_ptr() as u64;
+    let mut attribute = [
+        program.as_fd().as_raw_fd() as u32,
+        (size_of_val(info)) as u32,
+        address as u32,
+        (address >> 32) as u32,
+    ];
+    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            INFO,
+            attribute.as_mut_ptr().cast::<libc::c_void>(),
+            size_of_val(&attribute),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error()).context("BPF_OBJ_GET_INFO_BY_FD");
+    }
+    Ok(())
+}
