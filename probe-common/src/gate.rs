@@ -1,6 +1,7 @@
 //! How many events may leave the kernel.
 //!
-//! Each flow's first packet passes and then one packet per [`FLOW_INTERVAL_NS`]; each interface has a bucket of tokens
+//! Each flow's first few packets pass ([`FLOW_BURST`]: enough to tell a loss from a probe) and then one packet per
+//! [`FLOW_INTERVAL_NS`]; each interface has a bucket of tokens
 //! per [`class`] on each CPU, so that neither one pod's flood nor one kind of event takes the others' place, and each
 //! CPU has one bucket over all. An interface that was quiet for a second is let through even if that one is empty. What
 //! is held back is counted: in the next record of its flow, or in [`crate::skip`].
@@ -17,8 +18,13 @@ pub const TOKEN_BUCKETS: &str = "TOKEN_BUCKETS";
 pub const FLOW_SLOTS: u32 = 1024;
 /// Interfaces with buckets of their own; a power of two.
 pub const INTERFACE_BUCKETS: u32 = 256;
-/// One flow sends at most one record in this time.
+/// One flow sends at most one record in this time, after its first few.
 pub const FLOW_INTERVAL_NS: u64 = 200_000_000;
+/// A flow's first records, that need not wait: a deliberate probe repeats a size three times (RFC 8899), the fourth packet
+/// is none.
+pub const FLOW_BURST: u32 = 4;
+/// A flow that was quiet for so long may send its first records again.
+pub const FLOW_QUIET_NS: u64 = 5_000_000_000;
 /// Records a second that one CPU may send in all, and as many at once.
 pub const CPU_RATE: u64 = 1_000;
 
@@ -68,8 +74,10 @@ pub struct FlowGate {
     /// The limit that the last record told, in bytes: only larger packets are known to be too big; 0 where it does not
     /// matter.
     pub limit: u32,
+    /// Records sent without waiting.
+    pub burst: u32,
 }
-const _: () = assert!(size_of::<FlowGate>() == 16);
+const _: () = assert!(size_of::<FlowGate>() == 20);
 
 /// A token bucket in units of nanoseconds: a record costs `1 s / rate`.
 #[repr(C)]

@@ -2,7 +2,10 @@
 use crate::{maps, skip};
 use aya_ebpf::helpers::bpf_jiffies64;
 use probe_common::{
-    gate::{CPU_BUCKET, CPU_RATE, FLOW_INTERVAL_NS, FlowGate, RATES, TokenBucket, bucket_index},
+    gate::{
+        CPU_BUCKET, CPU_RATE, FLOW_BURST, FLOW_INTERVAL_NS, FLOW_QUIET_NS, FlowGate, RATES, TokenBucket,
+        bucket_index,
+    },
     skip::Skip,
 };
 
@@ -33,12 +36,17 @@ impl Gate {
         if maps::gate_open() || self.flow.hash != self.hash || size <= self.flow.limit {
             return false;
         }
-        let passed = u64::from((self.tick as u32).wrapping_sub(self.flow.last_tick)) * maps::tick_ns();
-        if passed >= FLOW_INTERVAL_NS {
+        if self.flow.burst < FLOW_BURST || self.since_last() >= FLOW_INTERVAL_NS {
             return false;
         }
         self.flow.held = self.flow.held.wrapping_add(packets);
         true
+    }
+
+    /// Nanoseconds since the flow's last record.
+    #[inline(always)]
+    fn since_last(&self) -> u64 {
+        u64::from((self.tick as u32).wrapping_sub(self.flow.last_tick)) * maps::tick_ns()
     }
 
     /// Whether the interface and the CPU have a token for a class of events; if not, the packet is counted as skipped.
@@ -65,14 +73,19 @@ impl Gate {
     /// Lets a record through that [`Self::has_token`] allowed; gives the number of packets that it stands for.
     #[inline(always)]
     pub fn pass(self, class: u32, ifindex: u32, limit: u32, packets: u32) -> u32 {
+        let quiet = self.since_last() >= FLOW_QUIET_NS;
         let flow = self.flow;
         let mut total = packets;
+        let mut burst = 1;
         if flow.hash == self.hash {
             total = total.wrapping_add(flow.held);
+            if !quiet {
+                burst = flow.burst.saturating_add(1);
+            }
         } else if flow.held != 0 {
             skip::count_many(Skip::GateReplaced, flow.held.into());
         }
-        *flow = FlowGate { hash: self.hash, held: 0, last_tick: self.tick as u32, limit };
+        *flow = FlowGate { hash: self.hash, held: 0, last_tick: self.tick as u32, limit, burst };
         if !maps::gate_open() {
             if let Some(interface) = bucket(bucket_index(class, ifindex)) {
                 interface.take(RATES[class as usize]);

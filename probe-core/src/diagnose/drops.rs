@@ -175,7 +175,9 @@ impl Diagnoser {
         if egress_netns != self.topology.netns_inode {
             return self.met_inside_pod(drop, mtu);
         }
-        let came_by = (drop.netns == self.topology.netns_inode).then_some(drop.ifindex);
+        // `ip6_forward` has already set the device to the one that it leaves by.
+        let came_by = (drop.netns == self.topology.netns_inode && drop.egress_ifindex != Some(drop.ifindex))
+            .then_some(drop.ifindex);
         let egress = self.topology.interface(drop.egress_ifindex?);
         let subject = subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex);
         let limit = Limit {

@@ -349,9 +349,7 @@ impl Diagnoser {
         };
         let fault = self.fault(key.clone(), subject.pod, limit, error.time);
         fault.seen_at_hook = true;
-        if let Some(flow) = fault.flow(original.flow, error.time, error.packets) {
-            flow.add_drops(error.time, original, original.length, error.packets);
-        }
+        fault.flow(original.flow, error.time, error.packets);
         self.apply_error(&key, error);
         self.retract_silent_path(now, original.flow);
         self.touch(now, &key);
@@ -364,17 +362,22 @@ impl Diagnoser {
         if let Some(place) = &error.place {
             fault.error_drops.insert(place.clone());
         }
+        // The quote tells the length of a segmentation-offload packet; no segment is larger than the sender's interface.
+        let pod_mtu = fault.pod.as_ref().and_then(|pod| pod.pod_mtu).unwrap_or(u32::MAX);
+        let length = error.original.length.min(pod_mtu);
         for flow in fault.flows.values_mut().filter(|flow| flow.is_quoted_by(&error.original)) {
             match error.stage {
                 Stage::Generated | Stage::AtUplink => flow.errors_made += error.packets,
-                Stage::Delivered => {
-                    if from_router && flow.told_at.is_some() {
-                        flow.add_drops(error.time, &error.original, error.original.length, error.packets);
-                    }
-                    flow.errors_delivered += error.packets;
-                    flow.told_at.get_or_insert(error.time);
-                }
+                Stage::Delivered => flow.errors_delivered += error.packets,
                 Stage::Dropped => flow.errors_dropped += error.packets,
+            }
+            // One error is seen at several stages.
+            let losses = flow.errors_made + flow.errors_delivered.max(flow.errors_dropped);
+            if from_router && losses > flow.drops {
+                flow.add_drops(error.time, &error.original, length, losses - flow.drops);
+            }
+            if error.stage == Stage::Delivered {
+                flow.told_at.get_or_insert(error.time);
             }
         }
         fault.last_seen = fault.last_seen.max(error.time);

@@ -1,5 +1,5 @@
 //! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
-use crate::model::finding::{Kind, LimitAt, LimitHow};
+use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
@@ -27,6 +27,8 @@ pub struct Mismatch {
     pub pod: Option<Pod>,
     /// All pods concerned.
     pub pods: Vec<Pod>,
+    /// Which packets would meet it, from the pods' point of view; `None` for both ways.
+    pub direction: Option<Direction>,
     /// Loss is certain, not only possible (an address family is off already).
     pub certain: bool,
 }
@@ -60,6 +62,7 @@ fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         how: LimitHow::PeerMtu,
         pods: pod.iter().cloned().collect(),
         pod,
+        direction: Some(if peer_mtu < interface.mtu { Direction::ToPod } else { Direction::FromPod }),
         certain: false,
     })
 }
@@ -93,6 +96,7 @@ fn egress(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
         how,
         pod: Some(pod.clone()),
         pods: vec![pod.clone()],
+        direction: Some(Direction::FromPod),
         certain: false,
     })
 }
@@ -128,6 +132,7 @@ fn overlay(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
             .filter(|pod| pod.pod_mtu.is_some_and(|mtu| mtu > limit))
             .cloned()
             .collect(),
+        direction: Some(Direction::FromPod),
         certain: false,
     })
 }
@@ -159,6 +164,7 @@ fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         how: LimitHow::PeerMtu,
         pod: None,
         pods,
+        direction: None,
         certain: false,
     })
 }
@@ -191,6 +197,7 @@ fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mism
         how: LimitHow::DeviceMtu,
         pods: pod.iter().cloned().collect(),
         pod,
+        direction: None,
         certain: others_have,
     })
 }

@@ -225,7 +225,7 @@ pub(super) fn latent(topology: &Topology, mismatch: &Mismatch, now: Time) -> Opt
         cause: None,
         pod: mismatch.pod.clone(),
         pods: mismatch.pods.clone(),
-        direction: None,
+        direction: mismatch.direction,
         limit: Limit {
             mtu: Some(mismatch.limit),
             between: None,

@@ -4,7 +4,7 @@ use super::coverage::HookCounters;
 use super::fixtures::*;
 use crate::model::coverage::CoverageState;
 use crate::model::event::{Event, FragmentSeen, Oversize, OversizeHow};
-use crate::model::finding::{Direction, Kind, Outcome, Reason, Severity};
+use crate::model::finding::{Direction, Kind, Outcome, Reason, Severity, State};
 use crate::model::flow::Protocol;
 use crate::model::interface::DeviceCounters;
 use crate::model::nat::NatEntry;
@@ -331,6 +331,19 @@ fn a_path_that_carries_nothing_any_more_is_no_silent_path() {
 }
 
 #[test]
+fn a_stall_that_ends_with_the_same_size_is_taken_back() {
+    let mut events: Vec<(Time, Event)> = BACKOFF
+        .into_iter()
+        .map(|offset| (SECOND + offset, retransmit(SECOND + offset, 40001, 1500)))
+        .collect();
+    events.insert(1, (SECOND + 40 * MS, closed(SECOND + 40 * MS, 40002, SECOND + 39 * MS)));
+    events.push((5 * SECOND, closed(5 * SECOND, 40001, 5 * SECOND - MS)));
+    let findings = play(diagnoser(node(1500)), events);
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!((findings[0].state, findings[0].severity), (State::Retracted, Severity::Info));
+}
+
+#[test]
 fn a_fault_closes_when_its_limit_is_raised() {
     let mut topology = node(1500);
     set_veth(&mut topology, POD1, 1400, 1500);
@@ -345,10 +358,10 @@ fn a_fault_closes_when_its_limit_is_raised() {
     let findings = diagnoser.finish(4 * SECOND);
     let black_hole =
         findings.iter().find(|finding| finding.kind == Kind::PmtuBlackHole).expect("the finding");
-    assert_eq!(black_hole.state, crate::model::finding::State::Closed);
+    assert_eq!(black_hole.state, State::Closed);
     assert_eq!(black_hole.severity, Severity::Critical);
     let latent = findings.iter().find(|finding| finding.kind == Kind::VethMtuMismatch).expect("the mismatch");
-    assert_eq!(latent.state, crate::model::finding::State::Closed);
+    assert_eq!(latent.state, State::Closed);
 }
 
 #[test]

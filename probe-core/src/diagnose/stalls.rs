@@ -14,6 +14,8 @@ use std::net::IpAddr;
 
 /// Retransmissions of one segment that make a stall.
 const RETRANSMISSIONS: u64 = 3;
+/// A connection stands still only after so long: a few quick repetitions happen on a busy machine.
+const STANDS_STILL: Time = SECOND;
 /// Stalls and acknowledgements are remembered so long.
 const REMEMBERED: Time = 60 * SECOND;
 /// At most so many of each.
@@ -36,6 +38,12 @@ struct Stall {
     una: u32,
     retransmissions: u64,
     segment: u32,
+}
+
+impl Stall {
+    fn is_proved(&self) -> bool {
+        self.retransmissions >= RETRANSMISSIONS && self.last >= self.began + STANDS_STILL
+    }
 }
 
 /// Evidence that segments up to a size reached an address from one time to another.
@@ -152,6 +160,11 @@ impl Diagnoser {
         if self.explain_retransmit(event) {
             return;
         }
+        // Its oldest segment went through after all, as large as it was: the size was not the reason.
+        let stall = self.stalls.stalls.get(&(event.netns, event.flow));
+        if stall.is_some_and(|stall| stall.una != event.snd_una && event.segment >= stall.segment) {
+            self.exonerate(now, |flow| *flow == event.flow);
+        }
         self.stalls.add_retransmit(event);
         self.judge_stalls(now, event.flow.dst);
     }
@@ -194,6 +207,17 @@ impl Diagnoser {
         if event.established {
             self.stalls.add_established(event);
         } else {
+            let stall = self.stalls.stalls.get(&(event.netns, event.flow));
+            let all_arrived = event.unacked == 0
+                && event.last_ack.is_some_and(|ack| {
+                    stall.is_some_and(|stall| {
+                        ack > stall.last && event.mss + event.header_len >= stall.segment
+                    })
+                });
+            if all_arrived {
+                self.exonerate(now, |flow| *flow == event.flow);
+                self.stalls.stalls.remove(&(event.netns, event.flow));
+            }
             self.stalls.add_closed(event);
         }
         self.judge_stalls(now, event.flow.dst);
@@ -203,15 +227,20 @@ impl Diagnoser {
     pub(super) fn retract_silent_path(&mut self, now: Time, known: Flow) {
         let between = |flow: &Flow| flow.src == known.src && flow.dst == known.dst;
         self.stalls.stalls.retain(|(_, flow), _| !between(flow));
+        self.exonerate(now, between);
+    }
+
+    /// Takes flows out of what is said of silent paths; a finding that rested on them alone is retracted.
+    fn exonerate(&mut self, now: Time, is_innocent: impl Fn(&Flow) -> bool) {
         let mut refuted = Vec::new();
         for (key, fault) in &mut self.faults {
-            if key.joint != Joint::SilentPath || !fault.flows.keys().any(between) {
+            if key.joint != Joint::SilentPath || !fault.flows.keys().any(&is_innocent) {
                 continue;
             }
-            if fault.flows.keys().all(between) {
+            if fault.flows.keys().all(&is_innocent) {
                 refuted.push(key.clone());
             } else {
-                fault.flows.retain(|flow, _| !between(flow));
+                fault.flows.retain(|flow, _| !is_innocent(flow));
             }
         }
         for key in refuted {
@@ -224,7 +253,7 @@ impl Diagnoser {
             .stalls
             .stalls
             .iter()
-            .filter(|((_, flow), stall)| flow.dst == remote && stall.retransmissions >= RETRANSMISSIONS)
+            .filter(|((_, flow), stall)| flow.dst == remote && stall.is_proved())
             .filter_map(|((_, flow), stall)| Some((*flow, stall.clone(), self.stalls.proof(remote, stall)?)))
             .collect();
         for (flow, stall, passed) in proved {

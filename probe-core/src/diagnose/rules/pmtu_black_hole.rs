@@ -50,7 +50,12 @@ fn in_short(reason: Reason) -> &'static str {
 
 fn explain(case: &Case<'_>, reason: Reason) -> String {
     let (drops, largest, limit) = (case.drops(), case.largest(), case.limit());
-    let seen = format!("{drops} packets of up to {largest} bytes were dropped ({})", case.witnesses());
+    let witnesses = case.witnesses();
+    let seen = if witnesses.is_empty() {
+        format!("{drops} packets of up to {largest} bytes were dropped beyond this node")
+    } else {
+        format!("{drops} packets of up to {largest} bytes were dropped ({witnesses})")
+    };
     match reason {
         Reason::SilentLinkDrop => match case.fault.key.joint {
             Joint::Port(_) => format!(
