@@ -1,7 +1,9 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
 use crate::config::{PodPattern, Selection, WatchConfig};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use probe_core::model::finding::Severity;
+use probe_core::diagnose::rules::RULES;
+use probe_core::model::finding::{Kind, Severity};
 use std::time::Duration;
 
 /// Finds MTU and path MTU faults of a Kubernetes node by watching its packets in the kernel.
@@ -20,6 +22,8 @@ pub enum Command {
     ///
     /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
     Watch(WatchArguments),
+    /// What a finding kind means, how it is proved and what to do; without a kind, the list of them.
+    Explain(ExplainArguments),
 }
 
 /// Options of `watch`.
@@ -59,6 +63,26 @@ pub struct ObserveArguments {
     /// Show findings from this severity on; the exit status does not depend on it.
     #[arg(long, env = "MTUPROBE_MIN_SEVERITY", value_enum, default_value_t = SeverityChoice::Info)]
     min_severity: SeverityChoice,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArguments {
+    /// The kind, as findings name it.
+    #[arg(value_parser = kind_parser())]
+    pub kind: Option<Kind>,
+
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    pub output: OutputForm,
+}
+
+/// Takes the kinds that are diagnosed; what it refuses is answered with their list.
+fn kind_parser() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(RULES.map(|rule| rule.kind.name())).try_map(|name| {
+        let rule = RULES.iter().find(|rule| rule.kind.name() == name);
+        rule.map(|rule| rule.kind).ok_or("not a finding kind")
+    })
 }
 
 /// Form of the output.
@@ -117,9 +141,10 @@ mod tests {
     use clap::CommandFactory;
 
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
-        let Command::Watch(watch) =
-            Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command;
-        Ok(watch.into())
+        match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
+            Command::Watch(watch) => Ok(watch.into()),
+            Command::Explain(_) => panic!("another command"),
+        }
     }
 
     #[test]
@@ -130,8 +155,9 @@ mod tests {
     #[test]
     fn every_option_has_a_variable() {
         let command = Cli::command();
-        let watch = command.find_subcommand("watch").expect("watch");
-        for argument in watch.get_arguments().filter(|argument| argument.get_id() != "help") {
+        let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
+        for argument in arguments.filter(|argument| argument.get_id() != "help" && !argument.is_positional())
+        {
             let long = argument.get_long().expect("a long option");
             let expected = format!("MTUPROBE_{}", long.replace('-', "_").to_uppercase());
             assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(expected.as_str()));
@@ -155,6 +181,15 @@ mod tests {
         assert_eq!(config.selection.pods.len(), 2);
         assert_eq!(config.selection.interfaces, ["eth0", "veth1"]);
         assert_eq!((config.min_severity, config.hook), (Severity::Warning, HookChoice::Clsact));
+    }
+
+    #[test]
+    fn an_unknown_kind_is_answered_with_the_list() {
+        let error = Cli::try_parse_from(["mtuprobe", "explain", "nonsense"]).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        for rule in RULES {
+            assert!(error.to_string().contains(rule.kind.name()), "{:?}", rule.kind);
+        }
     }
 
     #[test]

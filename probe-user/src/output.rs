@@ -1,6 +1,7 @@
 //! What is told, and the forms it is told in.
 
 pub mod complaint;
+pub mod explanation;
 pub mod json_lines;
 #[cfg(test)]
 mod sample;

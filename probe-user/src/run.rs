@@ -2,6 +2,7 @@
 
 mod attachments;
 mod evidence;
+mod explain;
 mod namespaces;
 mod nat;
 mod observation;
@@ -12,6 +13,7 @@ mod topology_feed;
 mod verdict;
 mod voice;
 
+pub use explain::explain;
 pub use verdict::Verdict;
 
 use crate::config::WatchConfig;

@@ -15,7 +15,7 @@ pub mod veth_mtu_mismatch;
 
 use super::fault::{Fault, Judgement};
 use super::latent::Mismatch;
-use crate::model::finding::{Direction, Fix, FixWhen, Kind};
+use crate::model::finding::{Direction, Fix, FixWhen, Kind, Reason};
 use crate::model::flow::Family;
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
@@ -85,6 +85,14 @@ pub static RULES: [&Rule; 10] = [
 /// The rule of a kind; `None` for a kind that is not diagnosed yet.
 pub fn rule(kind: Kind) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.kind == kind)
+}
+
+impl Rule {
+    /// The reasons that findings of this kind tell apart, each with its meaning in a few words.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, &'static str)> {
+        let reasons = if self.kind == Kind::PmtuBlackHole { Reason::ALL } else { &[] };
+        reasons.iter().map(|&reason| (reason, pmtu_black_hole::in_short(reason)))
+    }
 }
 
 impl Case<'_> {
@@ -187,6 +195,13 @@ pub(super) fn durable(text: impl Into<String>) -> Fix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_black_holes_have_reasons() {
+        let with_reasons: Vec<Kind> =
+            RULES.iter().filter(|rule| rule.reasons().next().is_some()).map(|rule| rule.kind).collect();
+        assert_eq!(with_reasons, [Kind::PmtuBlackHole]);
+    }
 
     #[test]
     fn each_kind_has_one_rule_at_most() {

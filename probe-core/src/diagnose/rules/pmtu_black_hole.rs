@@ -36,7 +36,8 @@ fn tell(case: &Case<'_>) -> Telling {
     }
 }
 
-fn in_short(reason: Reason) -> &'static str {
+/// What a reason means, in a few words.
+pub fn in_short(reason: Reason) -> &'static str {
     match reason {
         Reason::SilentLinkDrop => "no ICMP error is possible there",
         Reason::IcmpFiltered => "the ICMP error is filtered",
