@@ -23,6 +23,8 @@ const MAX_REMEMBERED: usize = 4096;
 /// A segment that is not acknowledged is first repeated after this time or more (`TCP_RTO_MIN`; a tail loss probe of a
 /// lone segment waits as long): where the timeout is not known, the stall began before that by at least this much.
 const RTO_MIN: Time = SECOND / 5;
+/// A timer fires up to an eighth of its time later (the granularity of the kernel's timer wheel) and this.
+const TIMER_SLACK: Time = SECOND / 125;
 /// Acknowledgements remembered per address.
 const MAX_PER_ADDRESS: usize = 64;
 /// Bytes of the packets of a handshake: they pass wherever a connection is established.
@@ -32,7 +34,8 @@ const HANDSHAKE: u32 = 60;
 #[derive(Clone, Debug)]
 struct Stall {
     netns: u32,
-    /// By now the segment had been sent and not acknowledged.
+    /// The segment was sent between these two times: a timer fires late rather than early.
+    unsent: Time,
     began: Time,
     last: Time,
     una: u32,
@@ -41,6 +44,12 @@ struct Stall {
 }
 
 impl Stall {
+    /// What was acknowledged after this time proves something. A handshake must be later beyond doubt: the connection's
+    /// own is followed by its first segment at once.
+    fn earliest_proof(&self, size: u32) -> Time {
+        if size > HANDSHAKE { self.unsent } else { self.began }
+    }
+
     fn is_proved(&self) -> bool {
         self.retransmissions >= RETRANSMISSIONS && self.last >= self.began + STANDS_STILL
     }
@@ -69,17 +78,25 @@ impl Stalls {
             self.forget(event.time);
         }
         let packets = u64::from(event.packets.max(1));
-        let began = event.time.saturating_sub(event.timeout.unwrap_or(RTO_MIN));
+        let timeout = event.timeout.unwrap_or(RTO_MIN);
+        let unsent = event.time.saturating_sub(timeout + timeout / 8 + TIMER_SLACK);
         let stall = self.stalls.entry((event.netns, event.flow)).or_insert(Stall {
             netns: event.netns,
-            began,
+            unsent,
+            began: event.time.saturating_sub(timeout),
             last: event.time,
             una: event.snd_una,
             retransmissions: 0,
             segment: event.segment,
         });
         if stall.una != event.snd_una {
-            *stall = Stall { began, una: event.snd_una, retransmissions: 0, ..stall.clone() };
+            *stall = Stall {
+                unsent,
+                began: event.time.saturating_sub(timeout),
+                una: event.snd_una,
+                retransmissions: 0,
+                ..stall.clone()
+            };
             stall.segment = event.segment;
         }
         // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one.
@@ -141,7 +158,9 @@ impl Stalls {
             .get(&remote)?
             .iter()
             .filter(|entry| {
-                entry.until > stall.began && entry.from <= stall.last && entry.size < stall.segment
+                entry.until > stall.earliest_proof(entry.size)
+                    && entry.from <= stall.last
+                    && entry.size < stall.segment
             })
             .map(|entry| entry.size)
             .max()?;
