@@ -11,7 +11,7 @@ pub struct TcpCloseRecord {
     pub header: RecordHeader,
     /// Bytes acknowledged since the connection began.
     pub bytes_acked: u64,
-    /// Bytes received in order since the connection began (`tcp_sock.bytes_received`).
+    /// Bytes received in order since the connection began (`tcp_sock.bytes_received`); a FIN counts as one.
     pub bytes_received: u64,
     /// Inode of the socket's network namespace.
     pub netns: u32,

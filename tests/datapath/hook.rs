@@ -27,17 +27,21 @@ pub struct Hook {
 pub fn with_hook(gate_open: bool, test: impl FnOnce(&mut Hook) + Send + 'static) {
     thread::spawn(move || {
         let network = network::enter().unwrap_or_else(|error| panic!("{error:#}"));
-        let settings = Settings { our_netns: network.netns, slots: 8, gate_open, ring_bytes: 1 << 18 };
-        let mut datapath = Datapath::load(&settings).unwrap_or_else(|error| panic!("{error}"));
-        let config = Hook::config(network.incoming);
-        datapath.set_interface(config).unwrap();
-        test(&mut Hook { datapath, network });
+        test(&mut Hook::load(network, gate_open));
     })
     .join()
     .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 impl Hook {
+    /// Loads the kernel side for a network.
+    pub fn load(network: Network, gate_open: bool) -> Self {
+        let settings = Settings { our_netns: network.netns, slots: 8, gate_open, ring_bytes: 1 << 18 };
+        let mut datapath = Datapath::load(&settings).unwrap_or_else(|error| panic!("{error}"));
+        datapath.set_interface(Self::config(network.incoming)).unwrap();
+        Self { datapath, network }
+    }
+
     /// An interface without limits.
     pub fn config(ifindex: u32) -> InterfaceConfig {
         InterfaceConfig {

@@ -2,7 +2,9 @@
 //! Needs root.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it has to be")]
 
+mod elsewhere;
 mod events;
 mod hook;
 mod sizes;
 mod structure;
+mod tracepoints;

@@ -51,7 +51,8 @@ pub fn enter() -> Result<Network> {
     })
 }
 
-fn ip(arguments: &str) -> Result<()> {
+/// Runs `ip` in the calling thread's namespace.
+pub fn ip(arguments: &str) -> Result<()> {
     let output =
         Command::new("ip").args(arguments.split(' ')).output().context("run ip (package iproute2)")?;
     if !output.status.success() {
@@ -69,7 +70,8 @@ fn index(name: &str) -> Result<u32> {
     }
 }
 
-fn netns_inode() -> Result<u32> {
+/// Inode of the calling thread's namespace.
+pub fn netns_inode() -> Result<u32> {
     use std::os::unix::fs::MetadataExt as _;
     Ok(fs::metadata("/proc/thread-self/ns/net").context("this thread's network namespace")?.ino() as u32)
 }
