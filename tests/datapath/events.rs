@@ -1,13 +1,13 @@
 //! What leaves the kernel: candidates that are too big, ICMP errors, fragments, announced segment sizes; and the gate.
 use crate::hook::{Hook, with_hook};
 use mtuprobe_tests::{
-    bench::network::SMALL_MTU,
+    bench::{measure::stay_on_this_cpu, network::SMALL_MTU},
     frames::{self, ACK, IPV4, IPV6, Ipv4, MORE, SYN, TIMESTAMPS, VLAN, ethernet, protocol},
     test_run::Frame,
 };
 use probe_common::{
     fragment::FragmentRecord,
-    gate::{self, RATES},
+    gate::{self, FLOW_BURST, RATES},
     interface::{NO_LIMIT, role},
     oversize::{OversizeRecord, TunnelLimit, how},
     packet_too_big::PacketTooBigRecord,
@@ -188,9 +188,10 @@ fn errors_are_captured_in_both_directions() {
         let packet = options.packet(&frames::icmp(3, 4, 1400, &packet_to(SMALL, 77)[14..60]));
         hook.run(INGRESS, &Frame::of(ethernet(&[], IPV4, &packet)));
         let records: Vec<PacketTooBigRecord> = hook.records(kind::PACKET_TOO_BIG);
-        // The first one quotes the flow that was just reported.
-        assert_eq!(records.len(), 1);
-        assert_eq!(records[0].packet[..packet.len()], packet);
+        assert_eq!(records.len(), 2);
+        assert_eq!(records[0].packet[..short.len()], short);
+        assert_eq!((records[0].header.l2_len, records[0].header.captured as usize), (18, short.len()));
+        assert_eq!(records[1].packet[..packet.len()], packet);
         let unreachable = Ipv4::of(protocol::ICMP).packet(&frames::icmp(3, 3, 0, &original[14..60]));
         hook.run(INGRESS, &Frame::of(ethernet(&[], IPV4, &unreachable)));
         assert!(hook.records::<PacketTooBigRecord>(kind::PACKET_TOO_BIG).is_empty());
@@ -213,8 +214,9 @@ fn first_fragments_are_reported_where_it_matters() {
 }
 
 #[test]
-fn an_announced_segment_size_is_reported_once_per_pair_of_hosts() {
+fn an_announced_segment_size_is_reported_per_pair_of_hosts() {
     with_hook(false, |hook| {
+        stay_on_this_cpu().unwrap();
         let syn = |port, flags| {
             let tcp = frames::tcp_from(port, flags, &[2, 4, 5, 0xb4], 0);
             Frame::of(ethernet(&[], IPV4, &Ipv4::of(protocol::TCP).packet(&tcp)))
@@ -222,9 +224,11 @@ fn an_announced_segment_size_is_reported_once_per_pair_of_hosts() {
         for port in 1..50 {
             hook.run(INGRESS, &syn(port, SYN));
         }
-        hook.run(EGRESS, &syn(1, SYN | ACK));
         let records: Vec<TcpMssRecord> = hook.records(kind::TCP_MSS);
-        assert_eq!(records.len(), 2);
+        // A slow machine may take longer than the interval for the 49 runs.
+        assert!((FLOW_BURST..20).contains(&(records.len() as u32)), "{}", records.len());
+        hook.run(EGRESS, &syn(1, SYN | ACK));
+        assert_eq!(hook.records::<TcpMssRecord>(kind::TCP_MSS).len(), 1, "the other direction says its own");
         assert_eq!(records[0].packet[40..44], [2, 4, 5, 0xb4]);
         hook.configure(|config| config.role = role::UPLINK);
         hook.run(INGRESS, &syn(1, SYN));
@@ -255,7 +259,7 @@ fn a_flow_is_reported_once_and_the_rest_is_counted() {
 fn a_flood_is_bounded_and_hides_nobody() {
     with_hook(false, |hook| {
         // The CPU's bucket is what matters: one CPU.
-        mtuprobe_tests::bench::measure::stay_on_this_cpu().unwrap();
+        stay_on_this_cpu().unwrap();
         hook.configure(|config| config.limit = [SMALL_MTU, NO_LIMIT]);
         let start = std::time::Instant::now();
         let flows = 3_000;

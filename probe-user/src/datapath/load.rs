@@ -1,7 +1,7 @@
 //! Loads the kernel side and gives typed access to its maps.
 use super::{
     btf::{Btf, BtfError},
-    classifiers::Classifiers,
+    classifiers::{Classifiers, load_patiently},
     counters::Counters,
     locations::Reasons,
     ring::Ring,
@@ -259,8 +259,7 @@ impl Datapath {
         for (program, tracepoint, name) in TRACEPOINTS {
             let result = match &btf {
                 Ok(btf) => self.tracepoint_program(program).and_then(|loading| {
-                    loading
-                        .load(tracepoint, btf)
+                    load_patiently(|| loading.load(tracepoint, btf))
                         .map_err(|error| DatapathError::program("load", program, &error))
                 }),
                 Err(error) => Err(DatapathError::of("read", super::btf::VMLINUX, error)),
