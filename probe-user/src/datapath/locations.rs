@@ -14,11 +14,11 @@ const SIZE: &[&str] = &["PKT_TOO_BIG"];
 const LOCATION: &[&str] = &["NOT_SPECIFIED"];
 /// Reasons that tell of fragments that were not put together.
 const FRAGMENT: &[&str] = &["FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR", "DUP_FRAG"];
-/// Reasons that matter if they hit an ICMP error or a fragment: filters and routing.
+/// Reasons that matter if they hit an ICMP error or a fragment: filters and routing. Reasons that free a mere copy do not
+/// (a raw socket's filter, a frame for another host that a bridge flooded): the packet itself may well arrive.
 const ICMP_OR_FRAGMENT: &[&str] = &[
     "BPF_CGROUP_EGRESS",
     "ICMP_CSUM",
-    "INVALID_PROTO",
     "IP_CSUM",
     "IP_INADDRERRORS",
     "IP_INHDR",
@@ -27,25 +27,17 @@ const ICMP_OR_FRAGMENT: &[&str] = &[
     "IP_INVALID_SOURCE",
     "IP_LOCALNET",
     "IP_LOCAL_SOURCE",
-    "IP_NOPROTO",
     "IP_OUTNOROUTES",
     "IP_RPFILTER",
-    "LOCAL_MAC",
     "NEIGH_CREATEFAIL",
     "NEIGH_DEAD",
     "NEIGH_FAILED",
     "NEIGH_QUEUEFULL",
     "NETFILTER_DROP",
     "NOMEM",
-    "OTHERHOST",
-    "PKT_TOO_SMALL",
     "QDISC_DROP",
-    "SKB_CSUM",
-    "SOCKET_FILTER",
     "TC_EGRESS",
     "TC_INGRESS",
-    "UNHANDLED_PROTO",
-    "UNICAST_IN_L2_MULTICAST",
     "XDP",
     "XFRM_POLICY",
 ];
