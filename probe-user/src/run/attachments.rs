@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const SANDBOX_PATIENCE: Time = 10 * SECOND;
 
 /// The line about a new interface waits so long for its pod to be known; it is observed meanwhile.
-const POD_PATIENCE: Time = SECOND;
+const POD_PATIENCE: Time = SECOND * 3 / 10;
 
 /// How far an interface has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

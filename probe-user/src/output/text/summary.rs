@@ -164,7 +164,6 @@ fn extent(findings: &[&Finding], clock: WallClock) -> String {
 fn sufferers(findings: &[&Finding]) -> String {
     let mut names: BTreeSet<String> = BTreeSet::new();
     for finding in findings {
-        names.extend(finding.pods.iter().map(Pod::display_name));
         match &finding.pod {
             Some(pod) => {
                 let direction = finding.direction.map(|direction| format!(" {}", direction.name()));
@@ -173,7 +172,7 @@ fn sufferers(findings: &[&Finding]) -> String {
             None if finding.pods.is_empty() => {
                 names.insert("the node itself".to_owned());
             }
-            None => {}
+            None => names.extend(finding.pods.iter().map(Pod::display_name)),
         }
     }
     let more = names.len().saturating_sub(PODS_NAMED);
