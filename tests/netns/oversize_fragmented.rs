@@ -27,7 +27,8 @@ fn outer_packets_of_a_tunnel_whose_overhead_was_not_subtracted() -> Result<()> {
         let remote = network.address("remote", family)?;
         assert!(Exchange::push(2_000_000).run(network.namespace("fitting")?, remote)?.complete);
         assert!(Exchange::push(1_000_000).run(network.namespace("pod")?, remote)?.complete);
-        assert!(Datagrams::of(1500, Df::Do).run(network.namespace("pod")?, remote)?.all());
+        let whole = Datagrams::of(1500, Df::Do).run(network.namespace("pod")?, remote)?;
+        assert!(whole.all(), "{family:?}: {whole:?}");
     }
     let report = probe.stop()?;
     report.expect(&Family::ALL.map(|family| {

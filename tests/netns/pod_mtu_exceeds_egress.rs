@@ -10,7 +10,6 @@ fn latent(network: &Network, pod: &str) -> Expected {
         .severity("info")
         .outcome("latent")
         .pod(network.lab().full_name(pod))
-        .direction("from_pod")
 }
 
 #[test]

@@ -29,8 +29,8 @@ fn is_told_as_information_while_nothing_meets_it() -> Result<()> {
     }
     let report = probe.stop()?;
     report.expect_silent()?;
-    let from = report.one(&latent(&network, "larger").direction("from_pod").limit(1400))?;
-    let to = report.one(&latent(&network, "smaller").direction("to_pod").limit(1400))?;
+    let from = report.one(&latent(&network, "larger").limit(1400).limit_is("link", "peer_mtu"))?;
+    let to = report.one(&latent(&network, "smaller").limit(1400).limit_is("pod", "peer_mtu"))?;
     for finding in [from, to] {
         let flows = finding.json()["flows"].as_array().map_or(0, Vec::len);
         assert_eq!(flows, 0, "a configuration kind has no flows: {finding}");

@@ -45,7 +45,7 @@ pub fn run(out: &mut impl Write) -> Result<()> {
     if right {
         return Ok(());
     }
-    bail!("the findings are not as they should be\n{}", report.evidence())
+    bail!("the findings are not as they should be\n{}", report.outcome())
 }
 
 /// Keeps the lab up, with traffic, until a signal ends the process.

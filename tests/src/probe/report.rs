@@ -92,8 +92,8 @@ impl Report {
         Ok(())
     }
 
-    /// Everything that helps to see what went wrong.
-    pub fn evidence(&self) -> String {
+    /// How it ended and what it found.
+    pub fn outcome(&self) -> String {
         let mut text =
             format!("exit status: {:?}\nstandard error: {}\n", self.status, self.stderr.trim_end());
         text += "final findings:\n";
@@ -101,7 +101,12 @@ impl Report {
             // Writing to a String cannot fail.
             let _infallible = writeln!(text, "  {finding}");
         }
-        text + &shown(&self.lines)
+        text
+    }
+
+    /// Everything that helps to see what went wrong.
+    pub fn evidence(&self) -> String {
+        self.outcome() + &shown(&self.lines)
     }
 
     fn flaws(&self, expected: &[Expected]) -> Vec<String> {
