@@ -178,17 +178,16 @@ fn a_pod_of_the_same_name_and_number_is_another_pod() -> Result<()> {
 fn text_leads_with_the_fault_and_ends_with_its_status() -> Result<()> {
     let mut network = Plan::new().pod(Pod::routed("pod").mtu(1400).host_mtu(1500)).build()?;
     network.serve(&["pod"])?;
-    let json = Run::watch(network.node()).start()?;
     let text = Run::command(network.node(), &["watch", "--output", "text"]).spawn()?;
+    text.wait_for_text(" attached ")?;
     let pod = network.address("pod", Family::V4)?;
     assert!(Datagrams::of(1450, Df::Do).run(network.namespace("server")?, pod)?.none());
-    json.wait_for_finding(&Expected::black_hole("silent_link_drop"))?;
+    text.wait_for_text("pmtu_black_hole")?;
     let shown = text.stop()?;
     let all = shown.stdout().join("\n");
     assert_eq!(shown.exit_status(), Some(1), "{all}\n{}", shown.stderr());
     for wanted in [&network.lab().full_name("pod"), "1400", "CRITICAL", "ip link set"] {
         assert!(all.contains(wanted), "no {wanted} in:\n{all}");
     }
-    json.stop()?;
     Ok(())
 }

@@ -177,16 +177,27 @@ impl Probe {
         self.wait_timed(what, wanted).map(|(_, line)| line)
     }
 
-    /// The same, with the time when the line came.
+    /// Waits for a line of the text form in which this stands.
+    pub fn wait_for_text(&self, part: &str) -> Result<()> {
+        self.wait_line(part, |text| Ok(text.contains(part).then_some(()))).map(|_| ())
+    }
+
+    /// The same as [`Self::wait_for`], with the time when the line came.
     pub fn wait_timed(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<(Instant, Value)> {
+        self.wait_line(what, |text| {
+            let line: Value = serde_json::from_str(text).with_context(|| format!("not JSON: {text}"))?;
+            Ok(wanted(&line).then_some(line))
+        })
+    }
+
+    fn wait_line<T>(&self, what: &str, wanted: impl Fn(&str) -> Result<Option<T>>) -> Result<(Instant, T)> {
         let end = Instant::now() + PATIENCE;
         let mut state = self.lines.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut read = 0;
         loop {
             for (time, text) in &state.lines[read..] {
-                let line: Value = serde_json::from_str(text).with_context(|| format!("not JSON: {text}"))?;
-                if wanted(&line) {
-                    return Ok((*time, line));
+                if let Some(found) = wanted(text)? {
+                    return Ok((*time, found));
                 }
             }
             read = state.lines.len();
