@@ -32,10 +32,8 @@ pub fn observe(skb: Trusted, icmp_type: u32, code: u32) {
     let window = Window::new(memory, captured as usize);
     let ifindex: u32 = device.address().read(&offset::NET_DEVICE_IFINDEX);
     let salt = mix(u64::from(kind::ICMP_SEND), u64::from(owner.netns) << 32 | u64::from(ifindex));
-    let hash = match Packet::from_network(&window, 0, ethertype) {
-        Ok(packet) => Flow::of(&window, &packet.forget(&window)).hash(salt),
-        Err(_) => salt,
-    };
+    let packet = Packet::or_none(&window, ethertype);
+    let hash = if packet.ethertype == 0 { salt } else { Flow::of(&window, &packet).hash(salt) };
     let Some(mut gate) = Gate::of(hash) else { return };
     let bucket = owner.netns ^ ifindex;
     if gate.holds(1, 1) || !gate.has_token(class::PACKET_TOO_BIG, bucket) {

@@ -3,6 +3,7 @@
 //! Offsets are globals that user space sets from the running kernel's BTF. They lie in read-only data, so the verifier
 //! knows their values: a field that this kernel does not have is a branch that it leaves out. A plain load through a
 //! pointer of the tracepoint costs no helper call and gives 0 if it faults; everything else is read by helper.
+use crate::window::bounded;
 use aya_ebpf::{
     Global,
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str},
@@ -82,10 +83,7 @@ impl Address {
     /// Reads at most `len` bytes of a packet; gives their number.
     #[inline(always)]
     pub fn copy_packet(self, into: *mut PacketBytes, len: u32) -> u32 {
-        let wanted = crate::window::opaque(if len > SNAP as u32 { SNAP as u32 } else { len });
-        if wanted == 0 || wanted > SNAP as u32 {
-            return 0;
-        }
+        let Some(wanted) = bounded::<{ SNAP as u32 }>(len) else { return 0 };
         // SAFETY: the helper checks the source; `wanted` is at most the size of the destination.
         let result = unsafe { bpf_probe_read_kernel(into.cast(), wanted, self.0 as *const _) };
         if result == 0 { wanted } else { 0 }

@@ -106,6 +106,17 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// Reads the packet that a window begins with; one of EtherType 0 if it is none that is understood. Not an `Option`:
+    /// the compiler carries along what is not in it, and the verifier refuses to read that.
+    #[inline(always)]
+    pub fn or_none(window: &Window<'_>, ethertype: u16) -> Self {
+        match Self::from_network(window, 0, ethertype) {
+            Ok(packet) => packet,
+            Err(_) => Self::default(),
+        }
+        .forget(window)
+    }
+
     /// The same packet, of which the verifier knows nothing any more.
     #[inline(always)]
     pub fn forget(self, window: &Window<'_>) -> Self {

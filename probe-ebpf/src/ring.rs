@@ -1,5 +1,5 @@
 //! Records on their way to user space. The ring never wakes it: it looks by itself.
-use crate::{maps, skip, window::opaque};
+use crate::{maps, skip, window::bounded};
 use aya_ebpf::{
     bindings::__sk_buff, bindings::BPF_RB_NO_WAKEUP, helpers::bpf_ktime_get_ns,
     helpers::generated::bpf_skb_load_bytes, maps::ring_buf::RingBufEntry,
@@ -44,11 +44,7 @@ pub fn copy_packet(skb: *mut __sk_buff, network: u32, into: *mut PacketBytes) ->
     // SAFETY: the context is valid for the whole program.
     let len = unsafe { (*skb).len };
     let available = len.saturating_sub(network);
-    // The verifier has to see both bounds on the very number that the helper gets.
-    let wanted = opaque(if available > SNAP as u32 { SNAP as u32 } else { available });
-    if wanted == 0 || wanted > SNAP as u32 {
-        return 0;
-    }
+    let Some(wanted) = bounded::<{ SNAP as u32 }>(available) else { return 0 };
     // SAFETY: the helper checks the packet's bounds, `wanted` those of the record.
     let result = unsafe { bpf_skb_load_bytes(skb.cast(), network, into.cast(), wanted) };
     if result == 0 {

@@ -104,20 +104,16 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     let captured = skb.copy_packet(bytes);
     let ethertype = skb.ethertype();
     let window = Window::new(memory, captured as usize);
-    let packet = Packet::from_network(&window, 0, ethertype).ok().map(|packet| packet.forget(&window));
-    let flags = packet.map_or(0, |packet| packet.flags);
+    let packet = Packet::or_none(&window, ethertype);
     let wanted = flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT;
-    if class == class::ICMP_OR_FRAGMENT && flags & wanted == 0 {
+    if class == class::ICMP_OR_FRAGMENT && packet.flags & wanted == 0 {
         return;
     }
     let device = skb.0.address().follow(&offset::SK_BUFF_DEV);
     let ifindex: u32 = device.read(&offset::NET_DEVICE_IFINDEX);
     // Sizes are told apart: a prober's few packets of each are no fault.
     let salt = mix(address, u64::from(reason) << 32 | u64::from(ifindex)) ^ u64::from(skb.len());
-    let hash = match packet {
-        Some(packet) => Flow::of(&window, &packet).hash(salt),
-        None => salt,
-    };
+    let hash = if packet.ethertype == 0 { salt } else { Flow::of(&window, &packet).hash(salt) };
     let Some(mut gate) = Gate::of(hash) else { return };
     let bucket = owner.netns ^ ifindex;
     if gate.holds(1, 1) || !gate.has_token(gate_class::SIZE_DROP, bucket) {

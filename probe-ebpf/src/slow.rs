@@ -8,7 +8,7 @@ use crate::{
     segments::{self, Segments},
     size_histogram::{add_one, add_segments},
     skip,
-    window::{WINDOW, Window, opaque},
+    window::{WINDOW, Window, bounded},
 };
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_load_bytes};
 use network_types::eth::EthHdr;
@@ -43,11 +43,7 @@ fn read<const L2: usize>(skb: *mut __sk_buff) -> Result<(Window<'static>, Packet
     // SAFETY: the context is valid for the whole program.
     let (length, protocol) = unsafe { ((*skb).len, (*skb).protocol) };
     let memory = maps::window(Use::Hook).ok_or(truncated)?;
-    // The verifier has to see both bounds on the very number that the helper gets.
-    let wanted = opaque(if length > WINDOW as u32 { WINDOW as u32 } else { length });
-    if wanted == 0 || wanted > WINDOW as u32 {
-        return Err(truncated);
-    }
+    let wanted = bounded::<{ WINDOW as u32 }>(length).ok_or(truncated)?;
     // SAFETY: the helper checks the packet's bounds, `wanted` those of the window.
     if unsafe { bpf_skb_load_bytes(skb.cast(), 0, memory.bytes.as_mut_ptr().cast(), wanted) } != 0 {
         return Err(truncated);
