@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
-//! - `nat`, `drops`, `errors` (the ledger), `fragments`, `stalls`: from events to faults.
+//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
@@ -21,6 +21,7 @@ pub mod fault;
 mod fixtures;
 mod fragments;
 pub mod latent;
+mod ledger;
 mod nat;
 pub mod place;
 mod publish;
@@ -41,8 +42,8 @@ use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use coverage::Coverages;
-use errors::SeenError;
 use fault::{Fault, FaultKey, Joint};
+use ledger::SeenError;
 use nat::Nat;
 use publish::Published;
 use stalls::Stalls;

@@ -1,7 +1,8 @@
 //! What the kernel side counts: added up over the CPUs.
 use super::load::{Abi, DatapathError};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
-use probe_common::{interface::InterfaceStats, skip::Skip};
+use probe_common::interface::InterfaceStats;
+pub use probe_common::skip::Skip;
 
 /// The counters of interfaces and of what went unrecorded.
 pub struct Counters {

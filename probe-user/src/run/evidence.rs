@@ -1,7 +1,7 @@
 //! From the ring to events, and what was lost on the way.
+use crate::datapath::counters::Skip;
 use crate::datapath::load::{Datapath, DatapathError};
 use crate::datapath::locations::{Reasons, class_of};
-use probe_common::skip::Skip;
 use probe_core::decode::{KernelNames, Record, decode};
 use probe_core::model::Time;
 use probe_core::model::event::{Event, Lost};
