@@ -76,7 +76,9 @@ fn programs_of_others_stay_in_place() -> Result<()> {
     let node = network.node();
     let other = node.run(|| OtherProgram::attach(&interface, Hook::Ingress))??;
     node.output("tc", &["qdisc", "add", "dev", "eth0", "clsact"])?;
-    node.output("tc", &["filter", "add", "dev", "eth0", "ingress", "prio", "7", "matchall", "action", "ok"])?;
+    // A classic BPF program in place: return 0, which matches nothing.
+    let filter = ["filter", "add", "dev", "eth0", "ingress", "prio", "7", "bpf", "bytecode", "1,6 0 0 0"];
+    node.output("tc", &filter)?;
     let before = attachment::clsact(node)?;
     for hook in ["tcx", "clsact"] {
         let probe = Run::watch(node).with(&["--hook", hook]).start()?;
@@ -143,7 +145,7 @@ fn a_flood_of_one_pod_does_not_hide_another() -> Result<()> {
     network.serve(&["server"])?;
     let probe = Run::watch(network.node()).start()?;
     let server = network.address("server", Family::V4)?;
-    let flood = Datagrams::of(1500, Df::Probe).count(300_000).every(Duration::ZERO).wait(Duration::ZERO);
+    let flood = Datagrams::of(1500, Df::Probe).count(u32::MAX).every(Duration::ZERO).wait(Duration::ZERO);
     let begin = Instant::now();
     let flood = flood.lasting(Duration::from_secs(13)).start(network.namespace("loud")?, server)?;
     std::thread::sleep(Duration::from_secs(10));
