@@ -34,35 +34,37 @@ impl Buffer {
     /// EtherType in host order; 0 where the network header is not set.
     #[inline(always)]
     pub fn ethertype(self) -> u16 {
-        u16::from_be(self.0.address().read(&offset::SK_BUFF_PROTOCOL))
+        u16::from_be(self.0.number(&offset::SK_BUFF_PROTOCOL))
     }
 
     /// Segment payload of a segmentation-offload packet; 0 for an ordinary one.
     #[inline(always)]
     pub fn gso_size(self) -> u32 {
-        let skb = self.0.address();
-        let end: u32 = skb.read(&offset::SK_BUFF_END);
-        let head: u64 = skb.read(&offset::SK_BUFF_HEAD);
-        Address(head + u64::from(end)).read::<u16>(&offset::SHARED_INFO_GSO_SIZE).into()
+        let end: u32 = self.0.number(&offset::SK_BUFF_END);
+        Address(self.head() + u64::from(end)).read::<u16>(&offset::SHARED_INFO_GSO_SIZE).into()
     }
 
-    /// Copies the packet from its network header on, as far as it lies in the linear part; gives the number of bytes.
+    /// Copies at most `MOST` bytes of the packet from its network header on, as far as it lies in the linear part; gives
+    /// their number.
     #[inline(always)]
-    pub fn copy_packet(self, into: *mut PacketBytes) -> u32 {
-        let skb = self.0.address();
-        let network = u32::from(skb.read::<u16>(&offset::SK_BUFF_NETWORK_HEADER));
-        let tail: u32 = skb.read(&offset::SK_BUFF_TAIL);
-        let head: u64 = skb.read(&offset::SK_BUFF_HEAD);
+    pub fn copy_packet<const MOST: u32>(self, into: *mut PacketBytes) -> u32 {
+        let network = u32::from(self.0.number::<u16>(&offset::SK_BUFF_NETWORK_HEADER));
+        let tail: u32 = self.0.number(&offset::SK_BUFF_TAIL);
         if network == u32::from(u16::MAX) || tail <= network {
             return 0;
         }
-        Address(head + u64::from(network)).copy_packet(into, tail - network)
+        Address(self.head() + u64::from(network)).copy_packet::<MOST>(into, tail - network)
     }
 
     /// The route that it has.
     #[inline(always)]
     pub fn route(self) -> Address {
-        Address(self.0.address().read::<u64>(&offset::SK_BUFF_REFDST) & POINTER)
+        Address(self.0.number::<u64>(&offset::SK_BUFF_REFDST) & POINTER)
+    }
+
+    #[inline(always)]
+    fn head(self) -> u64 {
+        self.0.number(&offset::SK_BUFF_HEAD)
     }
 }
 

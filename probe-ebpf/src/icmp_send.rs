@@ -13,7 +13,7 @@ use crate::{
 use probe_common::{
     gate::class,
     icmp_send::IcmpSendRecord,
-    record::{PacketBytes, RecordHeader, direction, kind},
+    record::{PacketBytes, RecordHeader, SNAP, direction, kind},
 };
 
 /// An ICMP error is about to be made, about this packet.
@@ -27,7 +27,7 @@ pub fn observe(skb: Trusted, icmp_type: u32, code: u32) {
     let Some(owner) = owner_of(skb, device) else { return };
     let Some(memory) = maps::window(Use::IcmpSend) else { return };
     let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
-    let captured = skb.copy_packet(bytes);
+    let captured = skb.copy_packet::<{ SNAP as u32 }>(bytes);
     let ethertype = skb.ethertype();
     let window = Window::new(memory, captured as usize);
     let ifindex: u32 = device.address().read(&offset::NET_DEVICE_IFINDEX);
@@ -69,7 +69,7 @@ pub fn observe(skb: Trusted, icmp_type: u32, code: u32) {
 fn owner_of(skb: Buffer, device: Trusted) -> Option<Owner> {
     let netns = owner::netns_of_device(device);
     if netns != 0 {
-        return owner::of_device(device.address(), netns);
+        return owner::of_device(device, netns);
     }
     owner::of_address(skb.route().follow(&offset::DST_ENTRY_DEV))
 }

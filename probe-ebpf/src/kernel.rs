@@ -80,10 +80,11 @@ impl Address {
         result == 0
     }
 
-    /// Reads at most `len` bytes of a packet; gives their number.
+    /// Reads at most `len` and `MOST` bytes of a packet; gives their number.
     #[inline(always)]
-    pub fn copy_packet(self, into: *mut PacketBytes, len: u32) -> u32 {
-        let Some(wanted) = bounded::<{ SNAP as u32 }>(len) else { return 0 };
+    pub fn copy_packet<const MOST: u32>(self, into: *mut PacketBytes, len: u32) -> u32 {
+        const { assert!(MOST as usize <= SNAP) };
+        let Some(wanted) = bounded::<MOST>(len) else { return 0 };
         // SAFETY: the helper checks the source; `wanted` is at most the size of the destination.
         let result = unsafe { bpf_probe_read_kernel(into.cast(), wanted, self.0 as *const _) };
         if result == 0 { wanted } else { 0 }
@@ -121,15 +122,15 @@ impl Trusted {
         Self(unsafe { self.0.byte_add(offset as usize).cast::<*const u8>().read_volatile() })
     }
 
-    /// A field that holds a number.
+    /// A field that holds a number, of exactly this size.
     #[inline(always)]
-    pub fn number(self, field: &Global<u32>) -> u32 {
+    pub fn number<T: Copy + Default>(self, field: &Global<u32>) -> T {
         let offset = field.load();
         if offset == ABSENT || self.0.is_null() {
-            return 0;
+            return T::default();
         }
         // SAFETY: as above.
-        unsafe { self.0.byte_add(offset as usize).cast::<u32>().read_volatile() }
+        unsafe { self.0.byte_add(offset as usize).cast::<T>().read_volatile() }
     }
 
     /// As an address, for reads by helper.

@@ -48,16 +48,16 @@ static SKIPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(skip::COUNT, 0);
 static REASON_CLASSES: Array<u32> = Array::with_max_entries(REASON_SLOTS, 0);
 #[map]
 static LOCATIONS: HashMap<u64, u32> = HashMap::with_max_entries(4096, 0);
-/// `rtnl_link_ops` of the devices whose private area begins with the other end, learned by kind.
+/// `rtnl_link_ops` of kinds of devices, learned: first those whose private area begins with the other end.
 #[map]
-static PAIR_LINK_OPS: Array<u64> = Array::with_max_entries(PAIR_KINDS, 0);
+static LINK_KINDS: Array<[u64; LINK_KINDS_KNOWN]> = Array::with_max_entries(1, 0);
 #[map]
 static WINDOWS: PerCpuArray<window::Memory> = PerCpuArray::with_max_entries(Use::COUNT, 0);
 #[map]
 static SIZE_DROP_SCRATCH: PerCpuArray<SizeDropRecord> = PerCpuArray::with_max_entries(1, 0);
 
-/// Kinds of paired devices: veth, netkit.
-pub const PAIR_KINDS: u32 = 2;
+/// Kinds of devices that are remembered.
+pub const LINK_KINDS_KNOWN: usize = 16;
 
 /// Programs that may interrupt each other have a window each.
 #[derive(Clone, Copy)]
@@ -184,10 +184,10 @@ pub fn remember_location(address: u64, class: u32) -> Result<(), i32> {
     LOCATIONS.insert(&address, &class, u64::from(BPF_NOEXIST))
 }
 
-/// The learned `rtnl_link_ops` of a kind of paired device.
+/// The learned `rtnl_link_ops`.
 #[inline(always)]
-pub fn pair_link_ops(kind: u32) -> Option<*mut u64> {
-    PAIR_LINK_OPS.get_ptr_mut(kind)
+pub fn link_kinds() -> Option<*mut [u64; LINK_KINDS_KNOWN]> {
+    LINK_KINDS.get_ptr_mut(0)
 }
 
 /// Memory for the first bytes of a packet.

@@ -7,7 +7,7 @@ use probe_common::interface::role;
 
 /// `veth` and `netkit`, as the first eight bytes of their kind. Both begin their private area with the other end
 /// (`struct veth_priv`, `struct netkit`).
-const PAIRS: [[u8; 8]; maps::PAIR_KINDS as usize] = [*b"veth\0\0\0\0", *b"netkit\0\0"];
+const PAIRS: [[u8; 8]; 2] = [*b"veth\0\0\0\0", *b"netkit\0\0"];
 
 /// Something of this node.
 #[derive(Clone, Copy, Default)]
@@ -30,29 +30,26 @@ pub fn netns_of_socket(socket: Trusted) -> u32 {
     socket.follow(&offset::SOCK_NET).number(&offset::NET_INUM)
 }
 
-/// Whether a device in a namespace belongs to this node: it is in the observed namespace or in a pod's, or it is a pair
-/// whose other end is in the observed one and no uplink (behind an uplink is another node).
+/// Whether a namespace is the observed one or a pod's.
 #[inline(always)]
-pub fn of_device(device: Address, netns: u32) -> Option<Owner> {
-    let owner = of_joined_device(device, netns)?;
-    match maps::interface(owner.peer_ifindex) {
-        Some(config) if config.role == role::UPLINK => None,
-        Some(_) | None => Some(owner),
-    }
+pub fn is_ours(netns: u32) -> bool {
+    netns == maps::our_netns() || maps::is_known_netns(netns)
 }
 
-/// The same with the other ends of uplinks: what our own end does not take is dropped there.
+/// Whether a device in a namespace belongs to this node: it is in a namespace of ours, or it is a pair whose other end is
+/// in the observed one: also that of an uplink, for what our own end does not take is dropped there.
 #[inline(always)]
-pub fn of_joined_device(device: Address, netns: u32) -> Option<Owner> {
-    if netns == maps::our_netns() || maps::is_known_netns(netns) {
+pub fn of_joined_device(device: Trusted, netns: u32) -> Option<Owner> {
+    if is_ours(netns) {
         return Some(Owner { netns, peer_ifindex: 0 });
     }
-    let peer = peer_of(device)?;
-    let peer_netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
-    if peer_netns != maps::our_netns() {
-        return None;
-    }
-    Some(Owner { netns, peer_ifindex: peer.read(&offset::NET_DEVICE_IFINDEX) })
+    of_pair(device.address(), device.follow(&offset::NET_DEVICE_LINK_OPS).address(), netns)
+}
+
+/// The same, but not behind an uplink: there is another node.
+#[inline(always)]
+pub fn of_device(device: Trusted, netns: u32) -> Option<Owner> {
+    not_behind_uplink(of_joined_device(device, netns)?)
 }
 
 /// The same for a device that is only known by address.
@@ -61,14 +58,39 @@ pub fn of_address(device: Address) -> Option<Owner> {
     if device.0 == 0 {
         return None;
     }
-    of_device(device, device.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM))
+    let netns = device.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
+    if is_ours(netns) { Some(Owner { netns, peer_ifindex: 0 }) } else { of_foreign(device, netns) }
+}
+
+/// The same for a device in a namespace that is not ours.
+#[inline(always)]
+pub fn of_foreign(device: Address, netns: u32) -> Option<Owner> {
+    not_behind_uplink(of_pair(device, device.follow(&offset::NET_DEVICE_LINK_OPS), netns)?)
+}
+
+#[inline(always)]
+fn not_behind_uplink(owner: Owner) -> Option<Owner> {
+    match maps::interface(owner.peer_ifindex) {
+        Some(config) if config.role == role::UPLINK => None,
+        Some(_) | None => Some(owner),
+    }
+}
+
+#[inline(always)]
+fn of_pair(device: Address, ops: Address, netns: u32) -> Option<Owner> {
+    let peer = peer_by_kind(device, ops)?;
+    let peer_netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
+    if peer_netns != maps::our_netns() {
+        return None;
+    }
+    Some(Owner { netns, peer_ifindex: peer.read(&offset::NET_DEVICE_IFINDEX) })
 }
 
 /// Whether a socket belongs to this node: by its namespace, else by the device that its route leaves by.
 #[inline(always)]
 pub fn of_socket(socket: Trusted) -> Option<Owner> {
     let netns = netns_of_socket(socket);
-    if netns == maps::our_netns() || maps::is_known_netns(netns) {
+    if is_ours(netns) {
         return Some(Owner { netns, peer_ifindex: 0 });
     }
     let device = socket.address().follow(&offset::SOCK_DST).follow(&offset::DST_ENTRY_DEV);
@@ -80,7 +102,11 @@ pub fn of_socket(socket: Trusted) -> Option<Owner> {
 /// The other end of a paired device.
 #[inline(always)]
 pub fn peer_of(device: Address) -> Option<Address> {
-    let ops = device.follow(&offset::NET_DEVICE_LINK_OPS);
+    peer_by_kind(device, device.follow(&offset::NET_DEVICE_LINK_OPS))
+}
+
+#[inline(always)]
+fn peer_by_kind(device: Address, ops: Address) -> Option<Address> {
     if ops.0 == 0 || !is_pair(ops) {
         return None;
     }
@@ -88,29 +114,34 @@ pub fn peer_of(device: Address) -> Option<Address> {
     (peer.0 != 0).then_some(peer)
 }
 
-/// Whether `rtnl_link_ops` are those of a paired kind; learned once by name, told by address from then on.
+/// Whether `rtnl_link_ops` are those of a paired kind: learned once by name, told by address from then on.
 #[inline(always)]
 fn is_pair(ops: Address) -> bool {
-    let mut kind = 0;
-    while kind < PAIRS.len() {
-        let Some(known) = maps::pair_link_ops(kind as u32) else { return false };
-        // SAFETY: one aligned word of a map; whoever writes it writes the same.
-        if unsafe { known.read_volatile() } == ops.0 {
-            return true;
+    let Some(known) = maps::link_kinds() else { return false };
+    let mut place = 0;
+    while place < maps::LINK_KINDS_KNOWN {
+        // SAFETY: within the map's value; whoever writes a place writes the same.
+        let address = unsafe { (&raw const (*known)[place]).read_volatile() };
+        if address == ops.0 {
+            return place < PAIRS.len();
         }
-        kind += 1;
+        if address == 0 && place >= PAIRS.len() {
+            break;
+        }
+        place += 1;
     }
     let name = ops.follow(&offset::RTNL_LINK_OPS_KIND).string();
     let mut kind = 0;
     while kind < PAIRS.len() {
         if name == u64::from_ne_bytes(PAIRS[kind]) {
-            if let Some(known) = maps::pair_link_ops(kind as u32) {
-                // SAFETY: as above.
-                unsafe { known.write_volatile(ops.0) };
-            }
-            return true;
+            place = kind;
+            break;
         }
         kind += 1;
     }
-    false
+    if place < maps::LINK_KINDS_KNOWN {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*known)[place]).write_volatile(ops.0) };
+    }
+    kind < PAIRS.len()
 }

@@ -110,11 +110,7 @@ impl Packet {
     /// the compiler carries along what is not in it, and the verifier refuses to read that.
     #[inline(always)]
     pub fn or_none(window: &Window<'_>, ethertype: u16) -> Self {
-        match Self::from_network(window, 0, ethertype) {
-            Ok(packet) => packet,
-            Err(_) => Self::default(),
-        }
-        .forget(window)
+        Self::from_network(window, 0, ethertype).unwrap_or_default().forget(window)
     }
 
     /// The same packet, of which the verifier knows nothing any more.

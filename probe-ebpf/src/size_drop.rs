@@ -8,13 +8,13 @@ use crate::{
     owner::{self, Owner},
     packet::{Packet, flag},
     ring, skip,
-    window::{Window, clear, copy},
+    window::{Memory, Window, clear, copy},
 };
 use aya_ebpf::helpers::generated::bpf_snprintf;
 use probe_common::{
     gate::class as gate_class,
     location::{self, LocationRecord, SYMBOL_LEN},
-    record::{PacketBytes, RecordHeader, direction, kind},
+    record::{PacketBytes, RecordHeader, SNAP, direction, kind},
     size_drop::class,
     skip::Skip,
 };
@@ -46,19 +46,23 @@ pub fn observe(skb: Trusted, address: u64, reason: u32) {
     report(Buffer(skb), address, reason, class, owner);
 }
 
-/// Whose packet it is: its device's, else its route's device's, else its socket's. A netns of 0 is no device: locally
+/// Whose packet it is: its device's, else its socket's, else its route's device's. A netns of 0 is no device: locally
 /// made packets have none yet, and in a socket's queue the field holds other things.
 #[inline(always)]
 fn owner_of(skb: Trusted, device: Trusted, netns: u32) -> Option<Owner> {
     if netns != 0 {
-        return owner::of_joined_device(device.address(), netns);
-    }
-    let route = Buffer(skb).route();
-    if route.0 != 0 {
-        return owner::of_address(route.follow(&offset::DST_ENTRY_DEV));
+        return owner::of_joined_device(device, netns);
     }
     let netns = owner::netns_of_socket(skb.follow(&offset::SK_BUFF_SK));
-    (netns == maps::our_netns() || maps::is_known_netns(netns)).then_some(Owner { netns, peer_ifindex: 0 })
+    if netns != 0 && owner::is_ours(netns) {
+        return Some(Owner { netns, peer_ifindex: 0 });
+    }
+    let route = Buffer(skb).route();
+    if route.0 == 0 {
+        return None;
+    }
+    let device = route.follow(&offset::DST_ENTRY_DEV);
+    if netns == 0 { owner::of_address(device) } else { owner::of_foreign(device, netns) }
 }
 
 /// Tells user space of a place not met before.
@@ -101,14 +105,13 @@ fn ask(address: u64) {
 fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     let Some(memory) = maps::window(Use::SizeDrop) else { return };
     let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
-    let captured = skb.copy_packet(bytes);
     let ethertype = skb.ethertype();
-    let window = Window::new(memory, captured as usize);
-    let packet = Packet::or_none(&window, ethertype);
-    let wanted = flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT;
-    if class == class::ICMP_OR_FRAGMENT && packet.flags & wanted == 0 {
+    if class == class::ICMP_OR_FRAGMENT && !matters(skb, memory, ethertype) {
         return;
     }
+    let captured = skb.copy_packet::<{ SNAP as u32 }>(bytes);
+    let window = Window::new(memory, captured as usize);
+    let packet = Packet::or_none(&window, ethertype);
     let device = skb.0.address().follow(&offset::SK_BUFF_DEV);
     let ifindex: u32 = device.read(&offset::NET_DEVICE_IFINDEX);
     // Sizes are told apart: a prober's few packets of each are no fault.
@@ -125,6 +128,16 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
         ask(address);
     }
     fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
+}
+
+/// Whether a packet is an ICMP packet too big or a fragment. Most drops are policy, and of other packets: only as many
+/// bytes are looked at as this takes.
+#[inline(always)]
+fn matters(skb: Buffer, memory: &mut Memory, ethertype: u16) -> bool {
+    const HEADERS: u32 = 64;
+    let captured = skb.copy_packet::<HEADERS>((&raw mut memory.bytes).cast());
+    let packet = Packet::or_none(&Window::new(memory, captured as usize), ethertype);
+    packet.flags & (flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT) != 0
 }
 
 struct Drop {

@@ -7,6 +7,8 @@ use std::{
 
 /// `BPF_PROG_TEST_RUN` of `bpf(2)`.
 const COMMAND: libc::c_long = 10;
+/// `BPF_PROG_LOAD`.
+const LOAD: libc::c_long = 5;
 /// `BPF_OBJ_GET_INFO_BY_FD`.
 const INFO: libc::c_long = 15;
 
@@ -151,8 +153,6 @@ pub fn run(program: &impl AsFd, frame: &Frame, repeat: u32) -> Result<Outcome> {
 
 /// Loads a TC program that does nothing but go on: what a test run costs by itself.
 pub fn load_empty() -> Result<OwnedFd> {
-    /// `BPF_PROG_LOAD`.
-    const LOAD: libc::c_long = 5;
     /// `BPF_PROG_TYPE_SCHED_CLS`.
     const CLASSIFIER: u32 = 3;
     /// `r0 = -1; exit`.
@@ -167,20 +167,73 @@ pub fn load_empty() -> Result<OwnedFd> {
         license as u32,
         (license >> 32) as u32,
     ];
+    descriptor(LOAD, &mut attribute).context("load an empty TC program (needs root)")
+}
+
+/// Loads and attaches a program at a BTF tracepoint that does nothing: what being called costs by itself. Gives the
+/// program and its link.
+pub fn attach_empty_tracepoint(type_number: u32) -> Result<(OwnedFd, OwnedFd)> {
+    /// `BPF_RAW_TRACEPOINT_OPEN`.
+    const OPEN: libc::c_long = 17;
+    /// `BPF_PROG_TYPE_TRACING` and `BPF_TRACE_RAW_TP`.
+    const TRACING: u32 = 26;
+    const RAW_TRACEPOINT: u32 = 23;
+    /// `r0 = 0; exit`.
+    const NOTHING: [u64; 2] = [0xb7, 0x95];
+    let license = c"GPL";
+    let (instructions, license) = (NOTHING.as_ptr() as u64, license.as_ptr() as u64);
+    let mut attribute = [0_u32; 28];
+    attribute[0] = TRACING;
+    attribute[1] = NOTHING.len() as u32;
+    attribute[2..6].copy_from_slice(&[
+        instructions as u32,
+        (instructions >> 32) as u32,
+        license as u32,
+        (license >> 32) as u32,
+    ]);
+    // `expected_attach_type` and `attach_btf_id` of `union bpf_attr`.
+    attribute[17] = RAW_TRACEPOINT;
+    attribute[27] = type_number;
+    let program =
+        descriptor(LOAD, &mut attribute).context("load an empty tracepoint program (needs root)")?;
+    // Name (none for a BTF tracepoint) and program.
+    let mut attribute = [0, 0, program.as_raw_fd() as u32, 0];
+    let link = descriptor(OPEN, &mut attribute).context("attach an empty tracepoint program")?;
+    Ok((program, link))
+}
+
+/// A command of `bpf(2)` that makes a descriptor.
+fn descriptor(command: libc::c_long, attribute: &mut [u32]) -> Result<OwnedFd> {
     // SAFETY: the attribute is as large as told, and what it points to outlives the call.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            LOAD,
+            command,
             attribute.as_mut_ptr().cast::<libc::c_void>(),
-            size_of_val(&attribute),
+            size_of_val(attribute),
         )
     };
     if result < 0 {
-        return Err(io::Error::last_os_error()).context("load an empty TC program (needs root)");
+        return Err(io::Error::last_os_error().into());
     }
     // SAFETY: a descriptor just made, nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
+}
+
+/// Has the kernel count how long programs run, for as long as the descriptor lives.
+pub fn enable_statistics() -> Result<OwnedFd> {
+    /// `BPF_ENABLE_STATS`, of which 0 is the run time.
+    const ENABLE: libc::c_long = 32;
+    descriptor(ENABLE, &mut [0]).context("count the run time of programs (needs root)")
+}
+
+/// Nanoseconds that a program ran in all, and how often.
+pub fn run_time(program: &impl AsFd) -> Result<(u64, u64)> {
+    let mut info = [0_u32; 64];
+    query(program, &mut info)?;
+    // `struct bpf_prog_info.run_time_ns` and `.run_cnt`.
+    let number = |at: usize| u64::from(info[at]) | u64::from(info[at + 1]) << 32;
+    Ok((number(48), number(50)))
 }
 
 /// One instruction (`struct bpf_insn`).

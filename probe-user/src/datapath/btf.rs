@@ -120,6 +120,16 @@ impl Btf {
         self.find(structure).map(|record| record.size_or_type)
     }
 
+    /// The number of a type definition, such as `btf_trace_kfree_skb`.
+    pub fn typedef(&self, name: &str) -> Option<u32> {
+        let index = self.types.iter().position(|at| {
+            self.record_at(*at).is_some_and(|record| {
+                record.kind == kind::TYPEDEF && self.string(record.name) == Some(name.as_bytes())
+            })
+        })?;
+        u32::try_from(index + 1).ok()
+    }
+
     /// The names and values of an enumeration.
     pub fn enumeration(&self, name: &str) -> Option<Vec<(String, u32)>> {
         let record = self.records().find(|record| {

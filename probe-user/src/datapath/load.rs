@@ -18,7 +18,10 @@ use probe_common::{
     oversize::{TUNNEL_LIMITS, TunnelLimit},
     record, size_drop, skip,
 };
-use std::io;
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd},
+};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// An ABI type as aya wants it.
@@ -285,6 +288,16 @@ impl Datapath {
             }
         }
         self.tracepoints.clone()
+    }
+
+    /// The descriptor of a tracepoint's program, by the name of its sense.
+    pub fn tracepoint(&mut self, name: &str) -> Result<BorrowedFd<'_>, DatapathError> {
+        let (program, _, _) = TRACEPOINTS
+            .into_iter()
+            .find(|(_, _, sense)| *sense == name)
+            .ok_or_else(|| absent("program", name))?;
+        let loaded = self.tracepoint_program(program)?.fd();
+        Ok(loaded.map_err(|error| DatapathError::program("use", program, &error))?.as_fd())
     }
 
     /// The program for a [`direction`](record::direction) and a device with or without an Ethernet header.

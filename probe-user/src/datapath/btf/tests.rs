@@ -86,6 +86,7 @@ fn members_are_found_through_anonymous_and_named_ones() {
     assert_eq!(btf.member_offset("outer", "flags"), None, "a bit field has no address");
     assert_eq!(btf.member_offset("absent", "a"), None);
     assert_eq!(btf.size_of("outer"), Some(64));
+    assert_eq!((btf.typedef("alias"), btf.typedef("outer")), (Some(4), None));
     assert_eq!(
         btf.enumeration("reason"),
         Some(vec![("REASON_ONE".to_owned(), 7), ("REASON_TWO".to_owned(), 9)])
