@@ -2,7 +2,7 @@
 //! somebody else.
 mod bpf;
 
-pub use bpf::{Hook, OtherProgram};
+pub use bpf::{Hook, OtherProgram, ProgramInfo};
 
 use crate::topology::Namespace;
 use anyhow::{Context, Result};
@@ -59,6 +59,19 @@ pub fn clsact_qdiscs(namespace: &Namespace) -> Result<Vec<String>> {
 /// Whether a program with this number still exists.
 pub fn program_exists(program: u32) -> bool {
     bpf::program_exists(program)
+}
+
+/// The programs that this process has loaded.
+pub fn own_programs() -> Result<Vec<ProgramInfo>> {
+    let descriptors = fs::read_dir("/proc/self/fd").context("listing our descriptors")?;
+    descriptors
+        .flatten()
+        .filter(|entry| {
+            fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == "anon_inode:bpf-prog")
+        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(bpf::program_info)
+        .collect()
 }
 
 /// Names and numbers of the interfaces in the calling thread's namespace.

@@ -8,6 +8,7 @@ mod demo;
 mod setup;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,8 @@ enum Command {
     Test(test::Arguments),
     /// Measure what a packet pays for being observed (needs root)
     Bench(bench::Arguments),
+    /// Test the kernel side under other kernels, in emulated machines (needs root for the kernel that runs)
+    Vm(vm::Arguments),
     /// Check the rules of ARCHITECTURE.md that a compiler cannot
     Tidy,
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Vm(arguments) => vm::run(&arguments),
         Command::Tidy => tidy::run(),
     };
     match result {

@@ -9,7 +9,7 @@ use std::{env, process::Command};
 
 use anyhow::{Result, anyhow, bail};
 
-pub use packages::{Requirement, install_missing};
+pub use packages::{Requirement, install_missing, refresh as refresh_packages};
 
 use crate::{
     bpf_compiler::{BpfCompiler, TOOLCHAIN_VARIABLE},

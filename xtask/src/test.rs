@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use report::Report;
+pub use report::Report;
 
 use crate::{
-    setup, tidy,
+    setup, tidy, vm,
     workspace::{Workspace, is_root, require_root, shown},
 };
 
@@ -44,6 +44,8 @@ enum Step {
     Datapath,
     /// The binary on real veths in network namespaces
     Netns,
+    /// The programs and the classic faults under this kernel and under the distribution's others
+    Vm,
 }
 
 impl fmt::Display for Step {
@@ -57,6 +59,7 @@ impl fmt::Display for Step {
             Self::Replay => "replay",
             Self::Datapath => "datapath",
             Self::Netns => "netns",
+            Self::Vm => "vm",
         })
     }
 }
@@ -65,14 +68,14 @@ impl Step {
     fn needs_root(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Replay => false,
-            Self::Datapath | Self::Netns => true,
+            Self::Datapath | Self::Netns | Self::Vm => true,
         }
     }
 
     fn runs_binary(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build => false,
-            Self::Replay | Self::Datapath | Self::Netns => true,
+            Self::Replay | Self::Datapath | Self::Netns | Self::Vm => true,
         }
     }
 
@@ -107,6 +110,7 @@ impl Step {
                 count(on_binary(workspace).args(tests).args(["--test", "datapath"]).args(one_by_one))
             }
             Self::Netns => count(on_binary(workspace).args(tests).args(["--test", "netns"]).args(one_by_one)),
+            Self::Vm => vm::test(workspace),
         }
     }
 }
@@ -159,7 +163,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// A cargo command whose tests find the binary.
-fn on_binary(workspace: &Workspace) -> Command {
+pub fn on_binary(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
     cargo.env("MTUPROBE_BIN", workspace.binary("mtuprobe"));
     cargo
@@ -171,7 +175,7 @@ fn check(command: &mut Command) -> Result<Report> {
 }
 
 /// Runs test binaries and adds up what they report, showing it as it comes.
-fn count(command: &mut Command) -> Result<Report> {
+pub fn count(command: &mut Command) -> Result<Report> {
     println!("{}", shown(command));
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("run {}", shown(command)))?;

@@ -133,6 +133,49 @@ impl OtherProgram {
     }
 }
 
+/// What the kernel says of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramInfo {
+    /// Its name, of which the kernel keeps 15 bytes.
+    pub name: String,
+    /// Instructions that the verifier walked through, each as often as it came by.
+    pub verified_instructions: u32,
+    /// Size of what the verifier made of it, in bytes.
+    pub translated_bytes: u32,
+    /// Size of the machine code in bytes; 0 without a compiler for it.
+    pub machine_code_bytes: u32,
+}
+
+/// The start of `struct bpf_prog_info`, in 32-bit words where that is all that is read of a field.
+#[repr(C)]
+#[derive(Default)]
+struct ProgramHead {
+    program_type: u32,
+    id: u32,
+    tag: [u32; 2],
+    machine_code_bytes: u32,
+    translated_bytes: u32,
+    unread: [u32; 10],
+    name: [u8; 16],
+    unread_too: [u32; 32],
+    recursion_misses: [u32; 2],
+    verified_instructions: u32,
+    attach_object: u32,
+}
+
+/// Asks about a program by its descriptor.
+pub fn program_info(program: RawFd) -> Result<ProgramInfo> {
+    let mut head = ProgramHead::default();
+    info(program, &mut head)?;
+    let name = head.name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(ProgramInfo {
+        name: String::from_utf8_lossy(name).into_owned(),
+        verified_instructions: head.verified_instructions,
+        translated_bytes: head.translated_bytes,
+        machine_code_bytes: head.machine_code_bytes,
+    })
+}
+
 /// Numbers of the programs at a hook, in the order in which they run.
 pub fn query(interface: u32, hook: Hook) -> Result<Vec<u32>> {
     let mut ids = [0_u32; MOST_PROGRAMS];
@@ -166,13 +209,16 @@ pub fn interface_index(name: &str) -> Result<u32> {
 fn program_id(program: RawFd) -> Result<u32> {
     // `struct bpf_prog_info` begins with the type and the number.
     let mut head = [0_u32; 2];
-    let mut info = Info {
-        descriptor: program as u32,
-        length: size_of_val(&head) as u32,
-        pointer: head.as_mut_ptr() as u64,
-    };
-    call(OBJ_GET_INFO_BY_FD, &mut info).context("asking for the number of a program")?;
+    info(program, &mut head)?;
     Ok(head[1])
+}
+
+/// Fills the start of `struct bpf_prog_info`.
+fn info<T>(program: RawFd, head: &mut T) -> Result<()> {
+    let mut info =
+        Info { descriptor: program as u32, length: size_of::<T>() as u32, pointer: (&raw mut *head) as u64 };
+    call(OBJ_GET_INFO_BY_FD, &mut info).context("asking what a program is")?;
+    Ok(())
 }
 
 fn descriptor<T>(command: i64, attribute: &mut T) -> Result<OwnedFd> {

@@ -73,19 +73,15 @@ impl fmt::Display for Finding {
         if !self.text("reason").is_empty() {
             write!(formatter, " ({})", self.text("reason"))?;
         }
-        let limit = &self.json["limit"];
         write!(
             formatter,
-            " of {} {} {}, {}, {}, limit {} at {} {} by {}: {}",
+            " of {} {} {}, limit {}, {}, {}: {}",
             self.pod().unwrap_or("the node"),
             self.text("direction"),
             self.text("family"),
+            self.json["limit"],
             self.text("outcome"),
             self.text("state"),
-            if limit["mtu"].is_null() { &limit["between"] } else { &limit["mtu"] },
-            limit["at"].as_str().unwrap_or("?"),
-            limit["interface"].as_str().or(limit["router"].as_str()).unwrap_or_default(),
-            limit["how"].as_str().unwrap_or("?"),
             self.text("title")
         )
     }

@@ -55,9 +55,14 @@ pub fn install(packages: &[&str], why: &str) -> Result<()> {
         bail!("missing: {why}. Neither root nor sudo, so run as root: `{by_hand}`");
     }
     println!("setup: installing {list}: {why}");
-    run(as_root("apt-get").args(["update", "--quiet"])).context("refresh the list of packages")?;
+    refresh()?;
     run(as_root("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
         .with_context(|| format!("install packages; to see more, run as root: `{by_hand}`"))
+}
+
+/// Fetches the lists of what there is.
+pub fn refresh() -> Result<()> {
+    run(as_root("apt-get").args(["update", "--quiet"])).context("refresh the list of packages")
 }
 
 fn as_root(program: impl AsRef<OsStr>) -> Command {

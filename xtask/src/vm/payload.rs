@@ -1,0 +1,81 @@
+//! What a guest runs: the test binaries and mtuprobe, linked statically.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace::{Workspace, run, shown};
+
+/// Named, so that the flags below reach neither build scripts nor macros.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The test targets in the order in which they run, with what of each: of the kernel side, what asks the kernel. How a
+/// packet is read does not depend on it, and emulation is slow.
+const TESTS: [(&str, &[&str]); 2] = [
+    ("vm", &[]),
+    ("datapath", &["tracepoints::", "events::the_route", "events::a_veth", "events::ipv6", "events::errors"]),
+];
+
+/// Where the binaries are.
+#[derive(Debug)]
+pub struct Payload {
+    /// The test binaries, in the order in which they run.
+    pub tests: Vec<Test>,
+    /// The product.
+    pub mtuprobe: PathBuf,
+}
+
+/// A test binary.
+#[derive(Debug)]
+pub struct Test {
+    /// Of the test target.
+    pub name: &'static str,
+    /// Parts of the names of the tests that are to be run; all if there are none.
+    pub filters: &'static [&'static str],
+    pub file: PathBuf,
+}
+
+impl Payload {
+    pub fn build(workspace: &Workspace) -> Result<Self> {
+        run(cargo(workspace).args(["build", "--workspace", "--bin=mtuprobe", "--target", TARGET]))?;
+        let mut building = cargo(workspace);
+        building.args(["test", "--workspace", "--no-run", "--target", TARGET]);
+        building.args(["--quiet", "--message-format=json-render-diagnostics"]);
+        building.args(TESTS.map(|(name, _)| format!("--test={name}")));
+        let output = building.stderr(Stdio::inherit()).output().context("run cargo")?;
+        if !output.status.success() {
+            bail!("`{}` failed ({})", shown(&building), output.status);
+        }
+        let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+        let tests = TESTS
+            .iter()
+            .map(|(name, filters)| {
+                executable(&messages, name)
+                    .map(|file| Test { name, filters, file })
+                    .with_context(|| format!("cargo names no executable of the test target {name}"))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self { tests, mtuprobe: workspace.target.join(TARGET).join("debug/mtuprobe") })
+    }
+}
+
+fn cargo(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        // It takes precedence over the variable above.
+        .env_remove("RUSTFLAGS");
+    cargo
+}
+
+/// Finds a test target among cargo's messages, one JSON object a line.
+fn executable(messages: &str, test: &str) -> Option<PathBuf> {
+    let name = format!("\"name\":\"{test}\"");
+    let line = messages
+        .lines()
+        .find(|line| line.contains("\"reason\":\"compiler-artifact\"") && line.contains(&name))?;
+    let (_, rest) = line.split_once("\"executable\":\"")?;
+    rest.split_once('"').map(|(path, _)| PathBuf::from(path))
+}
