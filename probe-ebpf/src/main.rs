@@ -15,6 +15,7 @@ macro_rules! kernel_only {
 }
 kernel_only!(
     buffer,
+    debug,
     event,
     fast,
     fragment,

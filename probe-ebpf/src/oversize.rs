@@ -1,5 +1,5 @@
 //! Candidates (above the smallest limit of their interface), and which of them are oversize (above their own egress).
-use crate::{event::Facts, flow::Flow, gate::Gate, maps, packet::IPV4, ring, window::clear};
+use crate::{debug, event::Facts, flow::Flow, gate::Gate, maps, packet::IPV4, ring, window::clear};
 use aya_ebpf::{
     bindings::{
         __sk_buff, BPF_FIB_LKUP_RET_FRAG_NEEDED, BPF_FIB_LKUP_RET_NO_NEIGH, BPF_FIB_LKUP_RET_SUCCESS,
@@ -76,6 +76,13 @@ pub fn judge<const DIRECTION: u8>(
     if DIRECTION == direction::EGRESS && !gate.has_token(class::OVERSIZE, config.ifindex) {
         return;
     }
+    debug::line!(
+        "interface {}: {} bytes, limit {}, how {}",
+        config.ifindex,
+        facts.size(),
+        verdict.limit,
+        verdict.how
+    );
     let packets = gate.pass(class::OVERSIZE, config.ifindex, verdict.limit, facts.count());
     ring::send::<OversizeRecord>(|record| {
         // SAFETY: the ring's memory is as large as the record; the context is valid for the whole program.

@@ -1,5 +1,6 @@
 //! ICMP errors that tell a sender to send less, at every hook and in both directions.
 use crate::{
+    debug,
     event::Facts,
     flow::mix,
     gate::Gate,
@@ -34,6 +35,7 @@ pub fn send<const DIRECTION: u8>(
     if gate.holds(1, 1) || !gate.has_token(class::PACKET_TOO_BIG, config.ifindex) {
         return;
     }
+    debug::line!("interface {}: packet too big of {} bytes", config.ifindex, facts.size());
     let packets = gate.pass(class::PACKET_TOO_BIG, config.ifindex, 0, 1);
     ring::send::<PacketTooBigRecord>(|record| {
         // SAFETY: the ring's memory is as large as the record; the window is larger than a packet copy.

@@ -1,6 +1,7 @@
 //! Packets that the kernel frees (`skb:kfree_skb`): for their size, and those that break path MTU discovery.
 use crate::{
     buffer::{self, Buffer},
+    debug,
     flow::{Flow, mix},
     gate::Gate,
     kernel::{Address, Trusted, offset},
@@ -122,6 +123,7 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     if gate.holds(1, 1) || !gate.has_token(gate_class::SIZE_DROP, bucket) {
         return;
     }
+    debug::line!("drop: reason {}, at {:x}, netns {}, {} bytes", reason, address, owner.netns, skb.len());
     let packets = gate.pass(gate_class::SIZE_DROP, bucket, 0, 1);
     // Where the reason alone decided, the place is still to be named.
     if maps::location_class(address).is_none() {

@@ -10,6 +10,8 @@ pub mod btf;
 pub mod classifiers;
 pub mod conntrack;
 pub mod counters;
+#[cfg(feature = "debug-log")]
+mod debug_log;
 pub mod interfaces;
 pub mod links;
 pub mod load;

@@ -98,7 +98,11 @@ fn system_error(error: &(dyn std::error::Error + 'static)) -> Option<io::Error> 
 }
 
 impl DatapathError {
-    fn of(operation: &'static str, object: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn of(
+        operation: &'static str,
+        object: &str,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Self {
         let object = object.to_owned();
         match system_error(error) {
             Some(error) => Self::System { operation, object, error },
@@ -189,6 +193,8 @@ pub struct Datapath {
     counters: Counters,
     ring: Ring,
     tracepoints: Vec<Tracepoint>,
+    #[cfg(feature = "debug-log")]
+    debug_log: super::debug_log::DebugLog,
 }
 
 impl Datapath {
@@ -246,6 +252,8 @@ impl Datapath {
             counters: Counters::new(stats, skips)?,
             ring: Ring::new(take(&mut ebpf, record::RING)?),
             tracepoints: Vec::new(),
+            #[cfg(feature = "debug-log")]
+            debug_log: super::debug_log::DebugLog::new(&mut ebpf)?,
             programs: Some(Classifiers::new(ebpf)),
         };
         datapath.bump_generation()?;
@@ -415,6 +423,9 @@ impl Datapath {
 
     /// The records.
     pub fn ring(&mut self) -> &mut Ring {
+        // Whoever looks for records looks often, and is the one who sees both in order.
+        #[cfg(feature = "debug-log")]
+        self.debug_log.flush();
         &mut self.ring
     }
 }
