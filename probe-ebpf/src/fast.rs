@@ -1,7 +1,8 @@
 //! Counting an ordinary packet: direct packet access at constant offsets, and no helper call.
 use crate::{
     event::Facts,
-    packet::{IPV4, IPV6, TCP_SYN, flag, is_extension, is_packet_too_big, protocol},
+    packet::{IPV4, IPV6, TCP_SYN, flag, is_extension, is_packet_too_big},
+    protocol,
     segments::Segments,
     size_histogram::{add_one, add_segments},
 };

@@ -1,6 +1,7 @@
 //! Who talks to whom: what the gate and the route look-up go by. Pure: runs on the host as well.
 use crate::{
-    packet::{IPV4, Packet, flag, protocol},
+    packet::{IPV4, Packet, flag},
+    protocol,
     window::{Window, clear},
 };
 

@@ -6,36 +6,18 @@
 
 mod flow;
 mod packet;
+mod protocol;
 mod segments;
 mod size_histogram;
 mod window;
 
 macro_rules! kernel_only {
-    ($($module:ident),*) => { $(#[cfg(target_arch = "bpf")] mod $module;)* };
+    ($($module:ident)*) => { $(#[cfg(target_arch = "bpf")] mod $module;)* };
 }
-kernel_only!(
-    buffer,
-    debug,
-    event,
-    fast,
-    fragment,
-    gate,
-    hook,
-    icmp_send,
-    kernel,
-    maps,
-    oversize,
-    owner,
-    packet_too_big,
-    ring,
-    size_drop,
-    skip,
-    slow,
-    tcp,
-    tcp_close,
-    tcp_mss,
-    tcp_retransmit
-);
+kernel_only! {
+    buffer debug event fast fragment gate hook icmp_send kernel maps oversize owner packet_too_big ring
+    size_drop skip slow tcp tcp_close tcp_mss tcp_retransmit
+}
 
 /// The entry points.
 #[cfg(target_arch = "bpf")]

@@ -1,5 +1,5 @@
 //! What the headers of a packet say, read from a [`Window`] of its first bytes. Pure: runs on the host as well.
-use crate::window::Window;
+use crate::{protocol, window::Window};
 use network_types::{
     eth::{EthHdr, EtherType},
     icmp::{Icmpv4Hdr, Icmpv6Hdr},
@@ -21,40 +21,6 @@ const SERVICE_VLAN: u16 = u16::from_be(EtherType::Ieee8021ad as u16);
 const MAX_TAGS: usize = 2;
 /// IPv6 extension headers that are read.
 const MAX_EXTENSION_HEADERS: usize = 6;
-
-/// IP protocol numbers (IANA).
-pub mod protocol {
-    /// ICMP.
-    pub const ICMP: u8 = 1;
-    /// IPv4 in IP.
-    pub const IPIP: u8 = 4;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// IPv6 in IP.
-    pub const IPV6: u8 = 41;
-    /// Generic routing encapsulation.
-    pub const GRE: u8 = 47;
-    /// ICMPv6.
-    pub const ICMPV6: u8 = 58;
-    /// IPv6 hop-by-hop options.
-    pub const HOP_BY_HOP: u8 = 0;
-    /// IPv6 routing header.
-    pub const ROUTING: u8 = 43;
-    /// IPv6 fragment header.
-    pub const FRAGMENT: u8 = 44;
-    /// Authentication header.
-    pub const AUTHENTICATION: u8 = 51;
-    /// IPv6 destination options.
-    pub const DESTINATION: u8 = 60;
-    /// Mobility header.
-    pub const MOBILITY: u8 = 135;
-    /// Host identity protocol.
-    pub const HIP: u8 = 139;
-    /// Shim6.
-    pub const SHIM6: u8 = 140;
-}
 
 /// ICMP type 3: destination unreachable (RFC 792).
 pub const ICMP_UNREACHABLE: u8 = 3;

@@ -1,6 +1,7 @@
 //! The packets that a segmentation-offload packet becomes on the wire. Pure: runs on the host as well.
 use crate::{
-    packet::{IPV4, IPV6, Packet, flag, protocol},
+    packet::{IPV4, IPV6, Packet, flag},
+    protocol,
     window::Window,
 };
 use network_types::{
