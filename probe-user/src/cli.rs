@@ -1,9 +1,10 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
-use crate::config::{PodPattern, Selection, WatchConfig};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use crate::config::{PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig};
+use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use probe_core::diagnose::rules::RULES;
 use probe_core::model::finding::{Kind, Severity};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Finds MTU and path MTU faults of a Kubernetes node by watching its packets in the kernel.
@@ -22,6 +23,10 @@ pub enum Command {
     ///
     /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
     Watch(WatchArguments),
+    /// Diagnose again what `watch --record` wrote: the same findings, on any machine and without privilege.
+    ///
+    /// Exit status: as that of the observation; 2 if the file cannot be read or is no recording.
+    Replay(ReplayArguments),
     /// What a finding kind means, how it is proved and what to do; without a kind, the list of them.
     Explain(ExplainArguments),
 }
@@ -35,22 +40,35 @@ pub struct WatchArguments {
     /// How to hang on an interface: auto takes TCX wherever the kernel has it.
     #[arg(long, env = "MTUPROBE_HOOK", value_enum, default_value_t = HookChoice::Auto)]
     hook: HookChoice,
+
+    /// Write the evidence to this file as well, for `mtuprobe replay`.
+    #[arg(long, env = "MTUPROBE_RECORD", value_name = "FILE")]
+    record: Option<PathBuf>,
+
+    /// Put pseudonyms in the place of names and addresses in the recording, the same for the same everywhere.
+    #[arg(long, env = "MTUPROBE_REDACT", requires = "record", value_parser = BoolishValueParser::new())]
+    redact: bool,
+}
+
+/// Options of `replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArguments {
+    /// The recording.
+    file: PathBuf,
+
+    #[command(flatten)]
+    show: ShowArguments,
 }
 
 /// Options that observing commands share.
 #[derive(Debug, Args)]
 pub struct ObserveArguments {
-    /// Form of the output; auto is text.
-    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
-    output: OutputForm,
+    #[command(flatten)]
+    show: ShowArguments,
 
     /// Stop after this time, for example 30s or 5m.
     #[arg(long, env = "MTUPROBE_DURATION", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-
-    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
-    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
-    pod: Vec<PodPattern>,
 
     /// Only these interfaces (repeatable); default: every host-side veth, overlay device, bridge port and uplink.
     #[arg(long, env = "MTUPROBE_INTERFACE", value_delimiter = ',', value_name = "IFACE")]
@@ -59,6 +77,18 @@ pub struct ObserveArguments {
     /// The uplinks (repeatable); default: the devices of the default routes.
     #[arg(long, env = "MTUPROBE_UPLINK", value_delimiter = ',', value_name = "IFACE")]
     uplink: Vec<String>,
+}
+
+/// What is shown, and how.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+
+    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
+    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
+    pod: Vec<PodPattern>,
 
     /// Show findings from this severity on; the exit status does not depend on it.
     #[arg(long, env = "MTUPROBE_MIN_SEVERITY", value_enum, default_value_t = SeverityChoice::Info)]
@@ -116,21 +146,36 @@ enum SeverityChoice {
 
 impl From<WatchArguments> for WatchConfig {
     fn from(arguments: WatchArguments) -> Self {
-        let observe = arguments.observe;
+        let WatchArguments { observe, hook, record, redact } = arguments;
         Self {
-            output: observe.output,
+            output: observe.show.output,
             duration: observe.duration,
             selection: Selection {
-                pods: observe.pod,
+                pods: observe.show.pod,
                 interfaces: observe.interface,
                 uplinks: observe.uplink,
             },
-            min_severity: match observe.min_severity {
-                SeverityChoice::Info => Severity::Info,
-                SeverityChoice::Warning => Severity::Warning,
-                SeverityChoice::Critical => Severity::Critical,
-            },
-            hook: arguments.hook,
+            min_severity: observe.show.min_severity.into(),
+            hook,
+            record: record.map(|file| RecordConfig { file, redact }),
+        }
+    }
+}
+
+impl From<ReplayArguments> for ReplayConfig {
+    fn from(arguments: ReplayArguments) -> Self {
+        let ReplayArguments { file, show } = arguments;
+        let selection = Selection { pods: show.pod, ..Selection::default() };
+        Self { file, output: show.output, selection, min_severity: show.min_severity.into() }
+    }
+}
+
+impl From<SeverityChoice> for Severity {
+    fn from(choice: SeverityChoice) -> Self {
+        match choice {
+            SeverityChoice::Info => Self::Info,
+            SeverityChoice::Warning => Self::Warning,
+            SeverityChoice::Critical => Self::Critical,
         }
     }
 }
@@ -143,7 +188,7 @@ mod tests {
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
-            Command::Explain(_) => panic!("another command"),
+            Command::Replay(_) | Command::Explain(_) => panic!("another command"),
         }
     }
 

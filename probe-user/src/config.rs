@@ -6,7 +6,30 @@ pub use selection::{PodPattern, Selection, Urgency};
 
 use crate::cli::{HookChoice, OutputForm};
 use probe_core::model::finding::Severity;
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// What `watch --record` was asked to do.
+#[derive(Clone, Debug)]
+pub struct RecordConfig {
+    /// Where the evidence is written to.
+    pub file: PathBuf,
+    /// Names and addresses get pseudonyms.
+    pub redact: bool,
+}
+
+/// What `replay` was asked to do.
+#[derive(Clone, Debug)]
+pub struct ReplayConfig {
+    /// The recording.
+    pub file: PathBuf,
+    /// Form of the output.
+    pub output: OutputForm,
+    /// What to show.
+    pub selection: Selection,
+    /// Findings below are not shown.
+    pub min_severity: Severity,
+}
 
 /// What `watch` was asked to do.
 #[derive(Clone, Debug)]
@@ -21,4 +44,6 @@ pub struct WatchConfig {
     pub min_severity: Severity,
     /// How to hang on an interface.
     pub hook: HookChoice,
+    /// Where the evidence is written to as well.
+    pub record: Option<RecordConfig>,
 }

@@ -1,6 +1,7 @@
 //! What is told, and the forms it is told in.
 
 pub mod complaint;
+pub mod evidence;
 pub mod explanation;
 pub mod json_lines;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use probe_core::model::Time;
 use probe_core::model::finding::Finding;
 use probe_core::model::interface::Role;
 use probe_core::model::pod::Pod;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -72,7 +74,7 @@ impl SenseState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sense {
     /// `tc`, `kfree_skb`, `icmp_send`, `tcp_retransmit`, `netlink` ….
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Whether it works.
     pub state: SenseState,
     /// Why it does not.
@@ -85,7 +87,7 @@ pub struct Start {
     /// When.
     pub time: Time,
     /// Version of this program.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// Release of the kernel.
     pub kernel: String,
     /// Name of the node.

@@ -7,6 +7,8 @@ mod namespaces;
 mod nat;
 mod observation;
 mod opening;
+mod recorded;
+mod replay;
 mod senses;
 mod signals;
 mod topology_feed;
@@ -14,15 +16,17 @@ mod verdict;
 mod voice;
 
 pub use explain::explain;
+pub use replay::replay;
 pub use verdict::Verdict;
 
 use crate::config::WatchConfig;
 use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::links::LinksUpdate;
-use crate::output::wall_clock::monotonic_now;
+use crate::output::wall_clock::{WallClock, monotonic_now};
 use anyhow::Context as _;
 use observation::{Observation, Progress};
 use probe_core::model::nat::NatEntry;
+use recorded::RecordFile;
 use signals::Signals;
 use std::io;
 use std::process;
@@ -63,13 +67,14 @@ pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
 
 async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
     let signals = Signals::listen().context("listen to signals")?;
+    let record = config.record.as_ref().map(RecordFile::create).transpose()?;
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (other_sender, others) = mpsc::unbounded_channel();
     let mut feed = TopologyFeed::start()?;
     let links = feed.first().await?;
     let duration = config.duration;
     let (opened, attacher) = opening::open(&config, links.topology, report_sender)?;
-    let mut observation = Observation::new(config, opened, other_sender);
+    let mut observation = Observation::new(config, opened, record, WallClock::now(), other_sender)?;
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;

@@ -1,7 +1,7 @@
 //! The whole binary on real veths. Needs root; each network is made of namespaces of its own.
 //!
 //! One file per finding kind, then the networks in which nothing is wrong, the life of an observation, what it is
-//! given wrongly, and what lives beside it. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
+//! given wrongly, what is recorded of it, and what lives beside it. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
 mod bad_input;
 mod healthy;
 mod lifecycle;
@@ -12,5 +12,6 @@ mod oversize_dropped;
 mod oversize_fragmented;
 mod pmtu_black_hole;
 mod pod_mtu_exceeds_egress;
+mod recording;
 mod symptoms;
 mod veth_mtu_mismatch;

@@ -165,15 +165,15 @@ pub(super) fn messages() -> Vec<Message> {
     vec![
         Message::Start(Start {
             time: 0,
-            version: "0.1.0",
+            version: "0.1.0".into(),
             kernel: "6.18.44".to_owned(),
             node: "worker-3".to_owned(),
             attached: vec![attached("eth0", Role::Uplink), attached("vxlan0", Role::Overlay)],
             pending: vec!["veth1a2b".to_owned()],
             senses: vec![
-                Sense { name: "tc", state: SenseState::Works, why: None },
+                Sense { name: "tc".into(), state: SenseState::Works, why: None },
                 Sense {
-                    name: "icmp_send",
+                    name: "icmp_send".into(),
                     state: SenseState::Missing,
                     why: Some("the kernel has no such tracepoint".to_owned()),
                 },

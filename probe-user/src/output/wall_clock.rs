@@ -28,6 +28,17 @@ impl WallClock {
         Self { boot: wall.checked_sub(Duration::from_nanos(monotonic)).unwrap_or(UNIX_EPOCH) }
     }
 
+    /// From the Unix time in nanoseconds at zero of the monotonic clock.
+    pub fn of_boot(unix_nanos: u64) -> Self {
+        Self { boot: UNIX_EPOCH + Duration::from_nanos(unix_nanos) }
+    }
+
+    /// The Unix time in nanoseconds at zero of the monotonic clock.
+    pub fn boot_unix_nanos(&self) -> u64 {
+        let since_epoch = self.boot.duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// RFC 3339 in UTC with microseconds.
     pub fn rfc3339(&self, time: Time) -> String {
         humantime::format_rfc3339_micros(self.boot + Duration::from_nanos(time)).to_string()

@@ -5,19 +5,20 @@ use super::evidence::Evidence;
 use super::namespaces::Namespaces;
 use super::nat::NatReader;
 use super::opening::{Opened, with_uplinks};
+use super::recorded::{RecordFile, RecordedDiagnoser};
 use super::senses;
-use super::verdict::{LoudFindings, Verdict};
-use super::voice::{NobodyListens, Voice};
+use super::verdict::Verdict;
+use super::voice::Voice;
 use crate::config::{Urgency, WatchConfig};
 use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::interfaces::Interfaces;
 use crate::datapath::links::LinksUpdate;
 use crate::datapath::load::{Datapath, Tracepoint};
 use crate::output::complaint::complain;
+use crate::output::wall_clock::WallClock;
 use crate::output::{Message, Start, Summary};
 use crate::system;
 use anyhow::bail;
-use probe_core::diagnose::{Diagnoser, Output};
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::nat::NatEntry;
 use probe_core::model::{SECOND, Time};
@@ -58,8 +59,7 @@ pub(super) struct Observation {
     evidence: Evidence,
     namespaces: Namespaces,
     nat: NatReader,
-    diagnoser: Diagnoser,
-    loud: LoudFindings,
+    diagnoser: RecordedDiagnoser,
     tracepoints: Vec<Tracepoint>,
     phase: Phase,
     /// Loading began.
@@ -69,14 +69,20 @@ pub(super) struct Observation {
     next_counters: Time,
     next_progress: Time,
     failures: Vec<String>,
-    listened_to: bool,
 }
 
 impl Observation {
     /// Begins with what was opened.
-    pub fn new(config: WatchConfig, opened: Opened, inputs: UnboundedSender<Input>) -> Self {
+    pub fn new(
+        config: WatchConfig,
+        opened: Opened,
+        record: Option<RecordFile>,
+        clock: WallClock,
+        inputs: UnboundedSender<Input>,
+    ) -> anyhow::Result<Self> {
+        let senses = senses::relied_on(&opened.tracepoints);
         let mut observation = Self {
-            voice: Voice::new(&config),
+            voice: Voice::new(config.output, &config.selection, config.min_severity, clock),
             config,
             datapath: opened.datapath,
             interfaces: opened.interfaces,
@@ -84,8 +90,7 @@ impl Observation {
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
             nat: NatReader::new(inputs),
-            diagnoser: Diagnoser::new(senses::relied_on(&opened.tracepoints)),
-            loud: LoudFindings::default(),
+            diagnoser: RecordedDiagnoser::new(senses, record, clock)?,
             tracepoints: opened.tracepoints,
             phase: Phase::Beginning,
             opened: opened.time,
@@ -93,11 +98,10 @@ impl Observation {
             next_counters: opened.time + COUNTERS_PERIOD,
             next_progress: opened.time,
             failures: Vec::new(),
-            listened_to: true,
         };
         observation.diagnoser.handle_topology(opened.time, opened.topology);
         observation.note_without_place(opened.time, &opened.without_place);
-        observation
+        Ok(observation)
     }
 
     /// `start` was told.
@@ -155,7 +159,7 @@ impl Observation {
         self.diagnoser.handle_topology(now, topology);
         let hooks =
             self.interfaces.hook_counters(&self.datapath, |ifindex| self.attachments.is_attached(ifindex))?;
-        self.diagnoser.handle_hook_counters(&hooks);
+        self.diagnoser.handle_hook_counters(now, &hooks);
         for attachments::Event { interface, pod } in difference.went {
             self.tell(Message::Detach { time: now, interface, pod })?;
         }
@@ -211,9 +215,6 @@ impl Observation {
         }
         let findings = self.diagnoser.finish(now);
         self.tell_diagnosis(now)?;
-        for finding in findings.iter().filter(|finding| self.voice.is_selected(finding)) {
-            self.loud.note(finding);
-        }
         let summary = Summary {
             time: now,
             duration: now.saturating_sub(self.began),
@@ -222,7 +223,7 @@ impl Observation {
             lost: self.evidence.lost_in_all(),
         };
         self.tell(Message::Summary(summary))?;
-        Ok(self.loud.verdict())
+        Ok(self.voice.verdict())
     }
 
     /// Tells what there is to tell, and moves the start on.
@@ -259,14 +260,14 @@ impl Observation {
             }
             self.tell_diagnosis(now)?;
         }
-        Ok(if self.listened_to { Progress::GoOn } else { Progress::NobodyListens })
+        Ok(if self.voice.is_listened_to() { Progress::GoOn } else { Progress::NobodyListens })
     }
 
     fn start(&self, now: Time) -> Start {
         let attached = self.attachments.attached();
         Start {
             time: now,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").into(),
             kernel: system::kernel_release(),
             node: system::node_name(),
             senses: senses::told(&self.failures, attached.len(), &self.tracepoints),
@@ -277,21 +278,14 @@ impl Observation {
 
     fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {
         while let Some(output) = self.diagnoser.poll_output() {
-            if let Output::Finding(finding) = &output
-                && self.voice.is_selected(finding)
-            {
-                self.loud.note(finding);
-            }
             self.tell(Message::Diagnosis { time: now, output })?;
         }
         Ok(())
     }
 
     fn tell(&mut self, message: Message) -> anyhow::Result<()> {
-        if self.listened_to && self.voice.tell(message)? == Err(NobodyListens) {
-            self.listened_to = false;
-        }
-        Ok(())
+        self.diagnoser.record_message(&message);
+        self.voice.tell(message)
     }
 
     /// More interfaces than the kernel side has places for.

@@ -11,19 +11,19 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
         (0, Some(why)) => (SenseState::Missing, Some(why.clone())),
         (_, Some(why)) => (SenseState::Degraded, Some(why.clone())),
     };
-    let mut senses = vec![Sense { name: "tc", state, why }];
+    let mut senses = vec![Sense { name: "tc".into(), state, why }];
     senses.extend(tracepoints.iter().map(|tracepoint| Sense {
-        name: tracepoint.name,
+        name: tracepoint.name.into(),
         state: if tracepoint.why_not.is_none() { SenseState::Works } else { SenseState::Missing },
         why: tracepoint.why_not.clone(),
     }));
-    senses.push(Sense { name: "netlink", state: SenseState::Works, why: None });
+    senses.push(Sense { name: "netlink".into(), state: SenseState::Works, why: None });
     let (state, why) = if NatReader::is_possible() {
         (SenseState::Works, None)
     } else {
         (SenseState::Missing, Some("connections are not tracked in this network namespace".to_owned()))
     };
-    senses.push(Sense { name: "conntrack", state, why });
+    senses.push(Sense { name: "conntrack".into(), state, why });
     senses
 }
 

@@ -1,40 +1,41 @@
 //! What is shown of what is known.
+use super::verdict::{LoudFindings, Verdict};
 use crate::cli::OutputForm;
-use crate::config::{Selection, WatchConfig};
+use crate::config::Selection;
 use crate::output::json_lines::JsonLines;
 use crate::output::text::Text;
 use crate::output::wall_clock::WallClock;
 use crate::output::{Message, Writer};
+use anyhow::Context as _;
 use probe_core::diagnose::Output;
 use probe_core::model::finding::{Finding, Severity};
 use probe_core::model::pod::Pod;
 use std::io;
 
-/// Writes what the selection and the severity let through.
+/// Writes what the selection and the severity let through, and keeps what counts for the exit status.
 pub(super) struct Voice {
     writer: Box<dyn Writer>,
     selection: Selection,
     min_severity: Severity,
+    loud: LoudFindings,
+    listened_to: bool,
 }
 
-/// Nobody reads the results any more: a clean end (`mtuprobe watch | head`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NobodyListens;
-
 impl Voice {
-    pub fn new(config: &WatchConfig) -> Self {
-        let clock = WallClock::now();
-        let writer: Box<dyn Writer> = match config.output {
+    pub fn new(form: OutputForm, selection: &Selection, min_severity: Severity, clock: WallClock) -> Self {
+        let writer: Box<dyn Writer> = match form {
             OutputForm::Json => Box::new(JsonLines::new(io::stdout(), clock)),
             OutputForm::Auto | OutputForm::Text => Box::new(Text::new(io::stdout(), clock)),
         };
-        Self { writer, selection: config.selection.clone(), min_severity: config.min_severity }
+        let selection = selection.clone();
+        Self { writer, selection, min_severity, loud: LoudFindings::default(), listened_to: true }
     }
 
     /// Tells a message, if it is wanted.
-    pub fn tell(&mut self, mut message: Message) -> anyhow::Result<Result<(), NobodyListens>> {
+    pub fn tell(&mut self, mut message: Message) -> anyhow::Result<()> {
+        self.note(&message);
         match &mut message {
-            Message::Diagnosis { output, .. } if !self.wants(output) => return Ok(Ok(())),
+            Message::Diagnosis { output, .. } if !self.wants(output) => return Ok(()),
             Message::Summary(summary) => summary.findings.retain(|finding| self.wants_finding(finding)),
             Message::Start(_)
             | Message::Progress { .. }
@@ -43,10 +44,43 @@ impl Voice {
             | Message::Detach { .. }
             | Message::Diagnosis { .. } => {}
         }
+        if !self.listened_to {
+            return Ok(());
+        }
         match self.writer.write(&message) {
-            Ok(()) => Ok(Ok(())),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Err(NobodyListens)),
-            Err(error) => Err(anyhow::Error::new(error).context("write the results")),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.listened_to = false;
+                Ok(())
+            }
+            written => written.context("write the results"),
+        }
+    }
+
+    /// Whether somebody reads the results; if not, that is a clean end (`mtuprobe watch | head`).
+    pub fn is_listened_to(&self) -> bool {
+        self.listened_to
+    }
+
+    /// What the findings so far come to, whatever was shown of them.
+    pub fn verdict(&self) -> Verdict {
+        self.loud.verdict()
+    }
+
+    fn note(&mut self, message: &Message) {
+        let findings = match message {
+            Message::Diagnosis { output: Output::Finding(finding), .. } => std::slice::from_ref(finding),
+            Message::Summary(summary) => &summary.findings,
+            Message::Start(_)
+            | Message::Progress { .. }
+            | Message::Attached { .. }
+            | Message::Attach { .. }
+            | Message::Detach { .. }
+            | Message::Diagnosis { .. } => &[],
+        };
+        for finding in findings {
+            if self.is_selected(finding) {
+                self.loud.note(finding);
+            }
         }
     }
 
@@ -65,7 +99,7 @@ impl Voice {
     }
 
     /// Whether a finding is about what was asked for.
-    pub fn is_selected(&self, finding: &Finding) -> bool {
+    fn is_selected(&self, finding: &Finding) -> bool {
         self.wants_pod(finding.pod.as_ref()) || finding.pods.iter().any(|pod| self.selection.wants_pod(pod))
     }
 

@@ -154,7 +154,7 @@ impl<'a> Line<'a> {
         match message {
             Message::Start(start) => Self::Start {
                 time: clock.rfc3339(start.time),
-                version: start.version,
+                version: &start.version,
                 kernel: &start.kernel,
                 node: &start.node,
                 attached: start.attached.iter().map(InterfaceWire::new).collect(),
@@ -276,6 +276,6 @@ impl<'a> InterfaceWire<'a> {
 
 impl<'a> SenseWire<'a> {
     fn new(sense: &'a Sense) -> Self {
-        Self { name: sense.name, state: sense.state.name(), why: sense.why.as_deref() }
+        Self { name: &sense.name, state: sense.state.name(), why: sense.why.as_deref() }
     }
 }

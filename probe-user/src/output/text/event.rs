@@ -91,7 +91,7 @@ pub(super) fn senses(start: &Start) -> String {
         .senses
         .iter()
         .filter(|sense| sense.state == SenseState::Works)
-        .map(|sense| sense.name)
+        .map(|sense| sense.name.as_ref())
         .collect();
     if !works.is_empty() {
         let _ = writeln!(text, "senses    {}", works.join(", "));

@@ -1,0 +1,51 @@
+//! Links, routes and pods at one moment.
+use super::interface::Interface;
+use super::mirror::{Mirror, mirror};
+use super::packet::Family;
+use super::pod::Pod;
+use super::veil::{Address, Network, Veil};
+use probe_core::model::{interface, route, topology};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+mirror! {
+    /// Without counters: they are recorded apart, since they change all the time.
+    Topology = topology::Topology {
+        netns_inode: u32,
+        interfaces: Interfaces,
+        routes: Vec<Route>,
+        pods: Vec<Pod>,
+    }
+}
+
+/// A list: serde takes no numbers for keys inside of a line that is told apart by its type.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Interfaces(Vec<Interface>);
+
+impl Mirror for Interfaces {
+    type Model = BTreeMap<u32, interface::Interface>;
+
+    fn of(model: &Self::Model, veil: &mut Veil) -> Self {
+        Self(model.values().map(|interface| Interface::of(interface, veil)).collect())
+    }
+
+    fn into_model(self) -> Self::Model {
+        let interfaces = self.0.into_iter().map(Interface::into_model);
+        interfaces.map(|interface| (interface.ifindex, interface)).collect()
+    }
+}
+
+mirror! {
+    Route = route::Route {
+        family: Family,
+        table: u32,
+        destination: Option<Network>,
+        oif: Option<u32>,
+        gateway: Option<Address>,
+        mtu: Option<u32>,
+        mtu_locked: bool,
+        advmss: Option<u32>,
+        unicast: bool,
+    }
+}
