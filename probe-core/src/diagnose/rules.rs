@@ -148,6 +148,12 @@ impl Case<'_> {
         self.fault.witnesses.iter().cloned().collect::<Vec<_>>().join(", ")
     }
 
+    /// A command that makes the sending pod's interface smaller; `None` where the sender is no pod of this node.
+    fn shrink_sender(&self, mtu: u32) -> Option<String> {
+        let pod = self.fault.pod.as_ref().filter(|_| self.fault.key.direction == Direction::FromPod)?;
+        inside(pod, &format!("ip link set {} mtu {mtu}", pod.pod_interface.as_deref()?))
+    }
+
     /// A command that shows whether the limit is gone: the largest packet that should pass, with DF.
     fn verify(&self, size: u32) -> Fix {
         let (header, option) = match self.fault.key.family {

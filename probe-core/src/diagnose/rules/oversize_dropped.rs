@@ -1,5 +1,5 @@
 //! `oversize_dropped`: packets too big for the egress were dropped and the sender was told.
-use super::{Case, Rule, Teller, Telling, durable, inside, now};
+use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::fault::Joint;
 use crate::model::finding::{Direction, Kind, Outcome};
 
@@ -40,13 +40,6 @@ fn tell(case: &Case<'_>) -> Telling {
     });
     let mut fixes = Vec::new();
     if let Some(mtu) = case.fault.limit.mtu {
-        let command = match (&case.fault.pod, case.fault.key.direction) {
-            (Some(pod), Direction::FromPod) => pod
-                .pod_interface
-                .as_deref()
-                .and_then(|name| inside(pod, &format!("ip link set {name} mtu {mtu}"))),
-            (Some(_), Direction::ToPod | Direction::FromHost | Direction::ToHost) | (None, _) => None,
-        };
         match case.fault.key.direction {
             Direction::FromPod | Direction::FromHost if beyond => {
                 fixes.push(durable(format!(
@@ -55,7 +48,7 @@ fn tell(case: &Case<'_>) -> Telling {
             }
             Direction::FromPod | Direction::FromHost => {
                 fixes.push(now(
-                    command,
+                    case.shrink_sender(mtu),
                     format!("let the pod send at most {mtu}; lost at the next pod restart"),
                 ));
                 fixes.push(durable(format!(

@@ -1,7 +1,7 @@
 //! `oversize_fragmented`: packets too big are fragmented on this node.
-use super::{Case, Rule, Teller, Telling, durable, inside, now};
+use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::fault::Joint;
-use crate::model::finding::{Direction, Kind};
+use crate::model::finding::Kind;
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -49,14 +49,10 @@ fn tell(case: &Case<'_>) -> Telling {
     };
     let mut fixes = Vec::new();
     if let Some(mtu) = case.fault.limit.mtu {
-        let command = match (&case.fault.pod, case.fault.key.direction) {
-            (Some(pod), Direction::FromPod) => pod
-                .pod_interface
-                .as_deref()
-                .and_then(|name| inside(pod, &format!("ip link set {name} mtu {mtu}"))),
-            (Some(_), Direction::ToPod | Direction::FromHost | Direction::ToHost) | (None, _) => None,
-        };
-        fixes.push(now(command, format!("let the sender send at most {mtu}; lost at the next pod restart")));
+        fixes.push(now(
+            case.shrink_sender(mtu),
+            format!("let the sender send at most {mtu}; lost at the next pod restart"),
+        ));
         fixes.push(durable(match case.fault.key.joint {
             Joint::Tunnel(_) => format!("set the MTU of {joint} and of the pods to {mtu} in the CNI's configuration, or raise the underlay"),
             Joint::Veth(_)

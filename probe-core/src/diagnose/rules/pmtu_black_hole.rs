@@ -134,9 +134,10 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             fixes.push(durable("give all ports of this bridge, and the pods behind them, the same MTU in the CNI's configuration"));
         }
         (Joint::Tunnel(_), Some(mtu)) => {
-            let command = sender_route(case, mtu);
-            fixes
-                .push(now(command, format!("let the pods send at most {mtu}; lost at the next pod restart")));
+            fixes.push(now(
+                case.shrink_sender(mtu),
+                format!("let the pods send at most {mtu}; lost at the next pod restart"),
+            ));
             fixes.push(durable(format!(
                 "set the MTU of {} and of the pods to {mtu} in the CNI's configuration, or raise the underlay",
                 case.joint()
@@ -153,8 +154,10 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             )));
         }
         (_, Some(mtu)) => {
-            let command = sender_route(case, mtu);
-            fixes.push(now(command, format!("let the sender send at most {mtu}; lost at the next restart")));
+            fixes.push(now(
+                case.shrink_sender(mtu),
+                format!("let the sender send at most {mtu}; lost at the next restart"),
+            ));
             if reason == Reason::IcmpFiltered {
                 fixes.push(durable("let ICMP destination-unreachable code 4 and ICMPv6 packet-too-big pass the filter named above (RFC 4890)"));
             }
@@ -169,16 +172,6 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
         fixes.push(case.verify(size));
     }
     fixes
-}
-
-/// A route MTU for the sender is the smallest change that helps.
-fn sender_route(case: &Case<'_>, mtu: u32) -> Option<String> {
-    let pod = case.fault.pod.as_ref()?;
-    let interface = pod.pod_interface.as_deref()?;
-    match case.fault.key.direction {
-        Direction::FromPod => inside(pod, &format!("ip link set {interface} mtu {mtu}")),
-        Direction::ToPod | Direction::FromHost | Direction::ToHost => None,
-    }
 }
 
 fn veth_fixes(case: &Case<'_>, ifindex: u32, mtu: u32) -> Vec<Fix> {
