@@ -115,14 +115,12 @@ impl Diagnoser {
                 Some(peer) if host_end.role == Role::Pod => peer.name.clone(),
                 Some(_) | None => Some(host_end.name.clone()),
             };
-            let limit = Limit {
-                mtu: Some(limit),
-                between: None,
-                at: if host_end.role == Role::Pod { LimitAt::Pod } else { LimitAt::Link },
+            let limit = Limit::known(
+                limit,
+                if host_end.role == Role::Pod { LimitAt::Pod } else { LimitAt::Link },
+                LimitHow::PeerMtu,
                 interface,
-                router: None,
-                how: LimitHow::PeerMtu,
-            };
+            );
             return Some(Met { subject, joint: Joint::Veth(host_end.ifindex), limit });
         }
         let behind = || self.topology.pod_in_netns(drop.netns)?.host_ifindex;
@@ -132,14 +130,7 @@ impl Diagnoser {
         } else {
             subject::of_packet(&self.topology, &packet.flow, None, None)
         };
-        let limit = Limit {
-            mtu: Some(limit),
-            between: None,
-            at: LimitAt::Link,
-            interface: Some(host_end.name.clone()),
-            router: None,
-            how: LimitHow::PeerMtu,
-        };
+        let limit = Limit::known(limit, LimitAt::Link, LimitHow::PeerMtu, Some(host_end.name.clone()));
         Some(Met { subject, joint: Joint::Veth(host_end.ifindex), limit })
     }
 
@@ -154,14 +145,7 @@ impl Diagnoser {
         }
         let port = self.topology.interface(drop.ifindex)?;
         let subject = subject::of_packet(&self.topology, &packet.flow, None, Some(port.ifindex));
-        let limit = Limit {
-            mtu: Some(drop.device_mtu),
-            between: None,
-            at: LimitAt::Link,
-            interface: Some(port.name.clone()),
-            router: None,
-            how: LimitHow::PeerMtu,
-        };
+        let limit = Limit::known(drop.device_mtu, LimitAt::Link, LimitHow::PeerMtu, Some(port.name.clone()));
         Some(Met { subject, joint: Joint::Port(port.ifindex), limit })
     }
 
@@ -180,14 +164,7 @@ impl Diagnoser {
             .then_some(drop.ifindex);
         let egress = self.topology.interface(drop.egress_ifindex?);
         let subject = subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex);
-        let limit = Limit {
-            mtu: Some(mtu),
-            between: None,
-            at: LimitAt::Node,
-            interface: egress.map(|interface| interface.name.clone()),
-            router: None,
-            how,
-        };
+        let limit = Limit::known(mtu, LimitAt::Node, how, egress.map(|interface| interface.name.clone()));
         Some(Met { subject, joint: Joint::Egress(drop.egress_ifindex?, mtu), limit })
     }
 
@@ -199,14 +176,12 @@ impl Diagnoser {
         let host_end = pod.host_ifindex.and_then(|ifindex| self.topology.interface(ifindex));
         let is_pod_end =
             host_end.and_then(|end| end.peer.as_ref()).is_some_and(|peer| peer.ifindex == ifindex);
-        let limit = Limit {
-            mtu: Some(mtu),
-            between: None,
-            at: LimitAt::Pod,
-            interface: if is_pod_end { pod.pod_interface.clone() } else { Some(drop.device.clone()) },
-            router: None,
-            how: LimitHow::DeviceMtu,
-        };
+        let limit = Limit::known(
+            mtu,
+            LimitAt::Pod,
+            LimitHow::DeviceMtu,
+            if is_pod_end { pod.pod_interface.clone() } else { Some(drop.device.clone()) },
+        );
         Some(Met {
             subject: subject::of_pod(Some(pod), Direction::FromPod),
             joint: Joint::PodDevice(netns, ifindex),
@@ -236,14 +211,7 @@ impl Diagnoser {
             forward_limit(packet.family(), segment_length(drop, packet), device_mtu, drop.route_mtu);
         let ifindex = drop.egress_ifindex.unwrap_or(drop.ifindex);
         let egress = self.topology.interface(ifindex);
-        let limit = Limit {
-            mtu: Some(mtu),
-            between: None,
-            at: LimitAt::Node,
-            interface: egress.map(|interface| interface.name.clone()),
-            router: None,
-            how,
-        };
+        let limit = Limit::known(mtu, LimitAt::Node, how, egress.map(|interface| interface.name.clone()));
         let subject = subject::of_packet(&self.topology, &packet.flow, None, Some(ifindex));
         let met = Met { subject, joint: Joint::Egress(ifindex, mtu), limit };
         self.record_drop(now, drop, packet, segment_length(drop, packet), met);
@@ -264,14 +232,12 @@ impl Diagnoser {
 
     /// The limit of a tunnel for the packets inside it.
     pub(super) fn met_in_tunnel(&self, tunnel: &Interface, inner: &Packet) -> Met {
-        let limit = Limit {
-            mtu: Some(self.topology.device_limit(tunnel)),
-            between: None,
-            at: LimitAt::Overlay,
-            interface: Some(tunnel.name.clone()),
-            router: None,
-            how: LimitHow::UnderlayMinusOverhead,
-        };
+        let limit = Limit::known(
+            self.topology.device_limit(tunnel),
+            LimitAt::Overlay,
+            LimitHow::UnderlayMinusOverhead,
+            Some(tunnel.name.clone()),
+        );
         let subject = subject::of_packet(&self.topology, &inner.flow, None, Some(tunnel.ifindex));
         Met { subject, joint: Joint::Tunnel(tunnel.ifindex), limit }
     }

@@ -45,14 +45,7 @@ impl Diagnoser {
                 (Joint::Egress(egress, oversize.limit), LimitAt::Node, how)
             }
         };
-        let limit = Limit {
-            mtu: Some(oversize.limit),
-            between: None,
-            at,
-            interface: interface.map(|interface| interface.name.clone()),
-            router: None,
-            how,
-        };
+        let limit = Limit::known(oversize.limit, at, how, interface.map(|interface| interface.name.clone()));
         let subject =
             subject::of_packet(&self.topology, &oversize.packet.flow, Some(oversize.ifindex), Some(egress));
         let key = FaultKey {

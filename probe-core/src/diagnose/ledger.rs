@@ -133,14 +133,7 @@ impl Diagnoser {
         } else {
             (Joint::Egress(egress.ifindex, error.mtu), LimitAt::Node, LimitHow::Icmp)
         };
-        let limit = Limit {
-            mtu: Some(error.mtu),
-            between: None,
-            at,
-            interface: Some(egress.name),
-            router: None,
-            how,
-        };
+        let limit = Limit::known(error.mtu, at, how, Some(egress.name));
         let subject = Subject { pod, direction: Direction::FromPod };
         let key = FaultKey {
             pod: subject.key(),

@@ -193,6 +193,13 @@ pub struct Limit {
     pub how: LimitHow,
 }
 
+impl Limit {
+    /// A limit on or next to this node, whose size is known.
+    pub fn known(mtu: u32, at: LimitAt, how: LimitHow, interface: Option<String>) -> Self {
+        Self { mtu: Some(mtu), between: None, at, interface, router: None, how }
+    }
+}
+
 /// A flow that met the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowReport {
