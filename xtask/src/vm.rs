@@ -14,7 +14,7 @@ use std::{fmt, fs, path::PathBuf, str::FromStr, thread};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use image::Image;
-use payload::Payload;
+use payload::{Extent, Payload};
 use program_sizes::ProgramSizes;
 
 use crate::{
@@ -43,6 +43,9 @@ pub struct Arguments {
     /// Record the programs' instruction counts and sizes instead of comparing them with the recorded ones
     #[arg(long)]
     update: bool,
+    /// Run all tests in the guests, not only those that depend on the kernel; takes half an hour
+    #[arg(long)]
+    all: bool,
 }
 
 /// A kernel to test under.
@@ -103,7 +106,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         outcomes.push(on_host(&workspace)?);
     }
     if !guests.is_empty() {
-        outcomes.extend(in_guests(&workspace, &prepare(&workspace, &guests)?)?);
+        let extent = if arguments.all { Extent::All } else { Extent::Essential };
+        outcomes.extend(in_guests(&workspace, &prepare(&workspace, &guests)?, extent)?);
     }
     for outcome in outcomes {
         total.add(outcome.conclude(&workspace, arguments.update)?);
@@ -135,7 +139,7 @@ pub fn test(workspace: &Workspace) -> Result<Report> {
         }
     }
     if !guests.is_empty() {
-        outcomes.extend(in_guests(workspace, &guests)?);
+        outcomes.extend(in_guests(workspace, &guests, Extent::Essential)?);
     }
     for outcome in outcomes {
         total.add(outcome.conclude(workspace, false)?);
@@ -216,8 +220,8 @@ fn prepare(workspace: &Workspace, series: &[&str]) -> Result<Vec<Guest>> {
 }
 
 /// Builds what runs in the guests, and runs them side by side.
-fn in_guests(workspace: &Workspace, guests: &[Guest]) -> Result<Vec<Outcome>> {
-    let payload = Payload::build(workspace)?;
+fn in_guests(workspace: &Workspace, guests: &[Guest], extent: Extent) -> Result<Vec<Outcome>> {
+    let payload = Payload::build(workspace, extent)?;
     let archives = guests
         .iter()
         .map(|guest| initramfs::pack(workspace, &guest.image, &payload))
@@ -226,7 +230,9 @@ fn in_guests(workspace: &Workspace, guests: &[Guest]) -> Result<Vec<Outcome>> {
         let running: Vec<_> = guests
             .iter()
             .zip(&archives)
-            .map(|(guest, archive)| scope.spawn(|| machine::run(workspace, guest, archive)))
+            .map(|(guest, archive)| {
+                scope.spawn(|| machine::run(workspace, guest, archive, extent.time_limit()))
+            })
             .collect();
         running
             .into_iter()

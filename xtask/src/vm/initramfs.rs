@@ -17,7 +17,7 @@ use super::{
 use crate::workspace::{Workspace, find_program, run, shown};
 
 /// The modules of what the tests build, each after those that it needs.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 23] = [
     "veth",
     "bridge",
     "br_netfilter",
@@ -37,6 +37,7 @@ const MODULES: [&str; 22] = [
     "nft_reject_inet",
     "nft_limit",
     "nft_log",
+    "nft_numgen",
     "inet_diag",
     "tcp_diag",
     "udp_diag",

@@ -16,8 +16,6 @@ use crate::{
     workspace::{Workspace, shown},
 };
 
-/// Seconds after which a guest is ended; tenfold what it takes.
-const TIME_LIMIT: &str = "600";
 /// Lines of the console that are shown again when a guest did not get to its end.
 const TAIL: usize = 40;
 /// What the kernel is told: quick and quiet, and ended instead of restarted when it panics.
@@ -25,8 +23,8 @@ const COMMAND_LINE: &str = "console=ttyS0 quiet panic=-1 mitigations=off random.
                             rcupdate.rcu_expedited=1 rdinit=/init";
 
 /// Boots a guest and follows it to its end.
-pub fn run(workspace: &Workspace, guest: &Guest, initramfs: &Path) -> Result<Outcome> {
-    let mut qemu = command(guest, initramfs);
+pub fn run(workspace: &Workspace, guest: &Guest, initramfs: &Path, time_limit: &str) -> Result<Outcome> {
+    let mut qemu = command(guest, initramfs, time_limit);
     let mut child = qemu
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -61,10 +59,10 @@ pub fn run(workspace: &Workspace, guest: &Guest, initramfs: &Path) -> Result<Out
     transcript.outcome(&guest.series)
 }
 
-fn command(guest: &Guest, initramfs: &Path) -> Command {
+fn command(guest: &Guest, initramfs: &Path, time_limit: &str) -> Command {
     // By a program of its own, so that the machine ends even if we are killed.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", TIME_LIMIT, "qemu-system-x86_64", "-M", "q35"]);
+    command.args(["--kill-after=10", time_limit, "qemu-system-x86_64", "-M", "q35"]);
     // Other providers of /dev/kvm exist under which a kernel hangs while it boots.
     let has_kvm = ["kvm_intel", "kvm_amd"].iter().any(|name| Path::new("/sys/module").join(name).exists());
     let usable = has_kvm && File::options().read(true).write(true).open("/dev/kvm").is_ok();

@@ -11,12 +11,47 @@ use crate::workspace::{Workspace, run, shown};
 
 /// Named, so that the flags below reach neither build scripts nor macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The test targets in the order in which they run, with what of each: of the kernel side, what asks the kernel. How a
-/// packet is read does not depend on it, and emulation is slow.
-const TESTS: [(&str, &[&str]); 2] = [
-    ("vm", &[]),
-    ("datapath", &["tracepoints::", "events::the_route", "events::a_veth", "events::ipv6", "events::errors"]),
-];
+
+/// How much is run in a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What depends on the kernel, because emulation is slow.
+    Essential,
+    /// Everything that needs root on the host.
+    All,
+}
+
+impl Extent {
+    /// The test targets in the order in which they run, with parts of the names of the tests of each; all of its tests
+    /// if there are none.
+    const fn tests(self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            // Of the kernel side, what asks the kernel: how a packet is read does not depend on it.
+            Self::Essential => &[
+                ("vm", &[]),
+                (
+                    "datapath",
+                    &[
+                        "tracepoints::",
+                        "events::the_route",
+                        "events::a_veth",
+                        "events::ipv6",
+                        "events::errors",
+                    ],
+                ),
+            ],
+            Self::All => &[("vm", &[]), ("datapath", &[]), ("netns", &[])],
+        }
+    }
+
+    /// Seconds after which a guest is ended: tenfold what it takes.
+    pub const fn time_limit(self) -> &'static str {
+        match self {
+            Self::Essential => "600",
+            Self::All => "7200",
+        }
+    }
+}
 
 /// Where the binaries are.
 #[derive(Debug)]
@@ -38,18 +73,19 @@ pub struct Test {
 }
 
 impl Payload {
-    pub fn build(workspace: &Workspace) -> Result<Self> {
+    pub fn build(workspace: &Workspace, extent: Extent) -> Result<Self> {
         run(cargo(workspace).args(["build", "--workspace", "--bin=mtuprobe", "--target", TARGET]))?;
         let mut building = cargo(workspace);
         building.args(["test", "--workspace", "--no-run", "--target", TARGET]);
         building.args(["--quiet", "--message-format=json-render-diagnostics"]);
-        building.args(TESTS.map(|(name, _)| format!("--test={name}")));
+        building.args(extent.tests().iter().map(|(name, _)| format!("--test={name}")));
         let output = building.stderr(Stdio::inherit()).output().context("run cargo")?;
         if !output.status.success() {
             bail!("`{}` failed ({})", shown(&building), output.status);
         }
         let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-        let tests = TESTS
+        let tests = extent
+            .tests()
             .iter()
             .map(|(name, filters)| {
                 executable(&messages, name)
