@@ -1,6 +1,7 @@
 //! Runs the real binary in a node's namespace and reads what it says.
 mod expected;
 mod finding;
+mod recording;
 mod report;
 
 pub use expected::Expected;
@@ -95,6 +96,9 @@ impl<'network> Run<'network> {
             }
         };
         command.args(&self.arguments).stdin(Stdio::null());
+        if self.arguments.first().is_some_and(|name| name == "watch") {
+            command.args(recording::option());
+        }
         Ok(command)
     }
 
