@@ -38,6 +38,7 @@ pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, 
 use crate::model::change::Change;
 use crate::model::event::Event;
 use crate::model::finding::{Certainty, Direction, Finding, Limit, LimitHow, Severity, State};
+use crate::model::interface::Role;
 use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
@@ -337,10 +338,13 @@ fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
         Joint::Veth(ifindex) => {
             let Some(end) = topology.interface(ifindex) else { return Some(gone(&fault.limit.interface)) };
             let peer_mtu = end.peer.as_ref().and_then(|peer| peer.mtu)?;
-            let receives = match fault.key.direction {
-                Direction::FromPod => end.mtu,
-                Direction::ToPod | Direction::FromHost | Direction::ToHost => peer_mtu,
-            };
+            // Behind a pod's veth is the pod, behind an uplink's the link partner.
+            let outwards = matches!(fault.key.direction, Direction::FromPod | Direction::FromHost);
+            let from_far_end = (end.role == Role::Pod) == outwards;
+            let (sends, receives) = if from_far_end { (peer_mtu, end.mtu) } else { (end.mtu, peer_mtu) };
+            if sends <= receives {
+                return Some(format!("the two ends are {sends} and {receives} now"));
+            }
             (ifindex, receives)
         }
         Joint::Port(ifindex) => (ifindex, topology.interface(ifindex).map_or(0, |port| port.mtu)),

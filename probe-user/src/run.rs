@@ -66,7 +66,6 @@ pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
 }
 
 async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
-    let signals = Signals::listen().context("listen to signals")?;
     let record = config.record.as_ref().map(RecordFile::create).transpose()?;
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (other_sender, others) = mpsc::unbounded_channel();
@@ -74,6 +73,8 @@ async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
     let links = feed.first().await?;
     let duration = config.duration;
     let (opened, attacher) = opening::open(&config, links.topology, report_sender)?;
+    // Loading does not look for signals: until here one ends the process at once, and nothing stays behind.
+    let signals = Signals::listen().context("listen to signals")?;
     let mut observation = Observation::new(config, opened, record, WallClock::now(), other_sender)?;
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 

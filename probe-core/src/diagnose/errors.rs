@@ -45,7 +45,7 @@ impl Diagnoser {
             stage,
             error_id: original
                 .as_ref()
-                .map_or_else(String::new, |original| PacketId::of(original).name(*next_hop_mtu)),
+                .map_or_else(String::new, |original| PacketId::name_of_error(original, *next_hop_mtu)),
             seen_at: Some((name, Some(seen.direction))),
             reporter: Some(seen.packet.flow.src),
             next_hop_mtu: Some(*next_hop_mtu),
@@ -107,7 +107,7 @@ impl Diagnoser {
             time: drop.time,
             family: packet.family(),
             stage: Stage::Dropped,
-            error_id: PacketId::of(original).name(*next_hop_mtu),
+            error_id: PacketId::name_of_error(original, *next_hop_mtu),
             seen_at: (!drop.device.is_empty()).then(|| (drop.device.clone(), None)),
             reporter: Some(packet.flow.src),
             next_hop_mtu: Some(*next_hop_mtu),
@@ -151,7 +151,7 @@ impl Diagnoser {
             time: generated.time,
             family: packet.family(),
             stage: Stage::Generated,
-            error_id: PacketId::of(packet).name(mtu.unwrap_or(0)),
+            error_id: PacketId::name_of_error(packet, mtu.unwrap_or(0)),
             seen_at: None,
             reporter: None,
             next_hop_mtu: mtu,

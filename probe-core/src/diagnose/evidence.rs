@@ -60,9 +60,15 @@ impl PacketId {
         self.id != 0 && self.id == fragment.id && self.protocol == fragment.flow.protocol
     }
 
-    /// A short name that is the same at every stage.
-    pub fn name(&self, next_hop_mtu: u32) -> String {
-        super::short_id(&format!("{self:?} {next_hop_mtu}"))
+    /// A short name of the error about this packet that is the same at every stage. Where the packet's headers tell
+    /// nothing of their own (UDP without identification), its flow does.
+    pub fn name_of_error(original: &Packet, next_hop_mtu: u32) -> String {
+        let id = Self::of(original);
+        if id.is_telling() {
+            super::short_id(&format!("{id:?} {next_hop_mtu}"))
+        } else {
+            super::short_id(&format!("{id:?} {next_hop_mtu} {}", original.flow))
+        }
     }
 }
 

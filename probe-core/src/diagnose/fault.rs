@@ -252,13 +252,36 @@ impl Fault {
         } else if any(Fate::Fragmented) {
             (Kind::OversizeFragmented, Severity::Warning, Outcome::Fragmented)
         } else if any(Fate::Probed) {
-            (Kind::OversizeDropped, Severity::Info, Outcome::Recovered)
+            return Some(self.judge_few_packets(&fates));
         } else {
             return None;
         };
         let certainty =
             if beyond && !self.seen_at_hook { Certainty::Suspected } else { Certainty::Confirmed };
         Some(Judgement { kind, reason: None, severity, certainty, outcome })
+    }
+
+    /// So few packets may be deliberate probes of the path: nothing to be loud about, and nothing is claimed of errors
+    /// that were not seen.
+    fn judge_few_packets(&self, fates: &[(&FlowEvidence, Fate)]) -> Judgement {
+        let told = fates.iter().any(|(flow, _)| flow.told_at.is_some());
+        let (kind, reason) = match self.key.joint {
+            Joint::Veth(_) | Joint::Port(_) => (Kind::PmtuBlackHole, Some(Reason::SilentLinkDrop)),
+            Joint::Tunnel(_)
+            | Joint::Egress(..)
+            | Joint::PodDevice(..)
+            | Joint::Router(..)
+            | Joint::SilentPath
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => (Kind::OversizeDropped, None),
+        };
+        Judgement {
+            kind,
+            reason,
+            severity: Severity::Info,
+            certainty: Certainty::Confirmed,
+            outcome: if told { Outcome::Recovered } else { Outcome::Lost },
+        }
     }
 
     fn worst_reason(&self, fates: &[(&FlowEvidence, Fate)]) -> Option<Reason> {
@@ -333,6 +356,7 @@ impl Fault {
     pub fn outcome(&self, flow: &FlowEvidence, now: Time) -> Outcome {
         match self.fate(flow, now) {
             Fate::Pending => Outcome::Delivered,
+            Fate::Probed if flow.told_at.is_none() => Outcome::Lost,
             Fate::Probed | Fate::Recovered => Outcome::Recovered,
             Fate::Fragmented => Outcome::Fragmented,
             Fate::Untold(_) if flow.got_through => Outcome::Recovered,

@@ -52,10 +52,13 @@ fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         return None;
     }
     let pod = topology.pod_behind(interface.ifindex).cloned();
+    let pod_end = pod.as_ref().and_then(|pod| pod.pod_interface.clone());
+    let smaller_end =
+        if peer_mtu < interface.mtu { pod_end.unwrap_or_default() } else { interface.name.clone() };
     Some(Mismatch {
         kind: Kind::VethMtuMismatch,
         ifindex: interface.ifindex,
-        interface: interface.name.clone(),
+        interface: smaller_end,
         limit: peer_mtu.min(interface.mtu),
         larger: peer_mtu.max(interface.mtu),
         at: if peer_mtu < interface.mtu { LimitAt::Pod } else { LimitAt::Link },
@@ -172,8 +175,8 @@ fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
 /// Below 1280 the kernel takes IPv6 off an interface (RFC 8200 section 5, `addrconf_notify`).
 fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     let minimum = Family::Ipv6.minimum_mtu();
-    let pod_mtu = interface.peer.as_ref().and_then(|peer| peer.mtu);
-    let smallest = pod_mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
+    // The pod's own end decides: it is the pod that loses its addresses.
+    let smallest = interface.peer.as_ref().filter(|peer| peer.nsid.is_some())?.mtu?;
     if interface.role != Role::Pod || smallest >= minimum {
         return None;
     }
@@ -193,7 +196,7 @@ fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mism
         interface: interface.name.clone(),
         limit: smallest,
         larger: minimum,
-        at: if pod_mtu == Some(smallest) { LimitAt::Pod } else { LimitAt::Link },
+        at: LimitAt::Pod,
         how: LimitHow::DeviceMtu,
         pods: pod.iter().cloned().collect(),
         pod,

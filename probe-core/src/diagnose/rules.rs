@@ -161,16 +161,14 @@ impl Case<'_> {
             Family::Ipv6 => (48, "-6"),
         };
         let payload = size.saturating_sub(header);
-        let remote = self.fault.flows.keys().next().map(|flow| match self.fault.key.direction {
-            Direction::FromPod | Direction::FromHost => flow.dst,
-            Direction::ToPod | Direction::ToHost => flow.src,
+        let flow = self.fault.flows.keys().next();
+        let ping = |address| format!("ping {option} -M do -c 3 -s {payload} {address}");
+        let command = flow.and_then(|flow| match (self.fault.key.direction, &self.fault.pod) {
+            (Direction::FromPod, Some(pod)) => inside(pod, &ping(flow.dst)),
+            (Direction::FromPod, None) => None,
+            (Direction::FromHost | Direction::ToPod, _) => Some(ping(flow.dst)),
+            (Direction::ToHost, _) => Some(ping(flow.src)),
         });
-        let ping = remote.map(|remote| format!("ping {option} -M do -c 3 -s {payload} {remote}"));
-        let command = match (&self.fault.pod, ping) {
-            (Some(pod), Some(ping)) => inside(pod, &ping),
-            (None, ping) => ping,
-            (Some(_), None) => None,
-        };
         Fix {
             when: FixWhen::Verify,
             command,

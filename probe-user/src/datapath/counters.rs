@@ -1,6 +1,7 @@
 //! What the kernel side counts: added up over the CPUs.
 use super::load::{Abi, DatapathError};
 use aya::maps::{MapData, PerCpuArray, PerCpuValues};
+use probe_common::gate::FlowGate;
 use probe_common::interface::InterfaceStats;
 pub use probe_common::skip::Skip;
 
@@ -8,6 +9,7 @@ pub use probe_common::skip::Skip;
 pub struct Counters {
     stats: PerCpuArray<MapData, Abi<InterfaceStats>>,
     skips: PerCpuArray<MapData, u64>,
+    gates: PerCpuArray<MapData, Abi<FlowGate>>,
     cpus: usize,
 }
 
@@ -15,13 +17,14 @@ impl Counters {
     pub(super) fn new(
         stats: PerCpuArray<MapData, Abi<InterfaceStats>>,
         skips: PerCpuArray<MapData, u64>,
+        gates: PerCpuArray<MapData, Abi<FlowGate>>,
     ) -> Result<Self, DatapathError> {
         let cpus = aya::util::nr_cpus().map_err(|(path, error)| DatapathError::System {
             operation: "count the possible CPUs",
             object: path.to_owned(),
             error,
         })?;
-        Ok(Self { stats, skips, cpus })
+        Ok(Self { stats, skips, gates, cpus })
     }
 
     /// Interfaces that have a place.
@@ -55,6 +58,17 @@ impl Counters {
                 .map_err(|error| DatapathError::map("reset", "INTERFACE_STATS", error))?;
         }
         Ok(())
+    }
+
+    /// Packets that the gates hold back for the next record of their flow.
+    pub fn held_back(&self) -> Result<u64, DatapathError> {
+        let mut held = 0;
+        for index in 0..self.gates.len() {
+            let values =
+                self.gates.get(&index, 0).map_err(|error| DatapathError::map("read", "FLOW_GATES", error))?;
+            held += values.iter().map(|gate| u64::from(gate.0.held)).sum::<u64>();
+        }
+        Ok(held)
     }
 
     /// What went unrecorded since loading, by reason.

@@ -249,7 +249,7 @@ impl Datapath {
             current_generation: 0,
             locations: take(&mut ebpf, location::LOCATIONS)?,
             reasons,
-            counters: Counters::new(stats, skips)?,
+            counters: Counters::new(stats, skips, take(&mut ebpf, gate::FLOW_GATES)?)?,
             ring: Ring::new(take(&mut ebpf, record::RING)?),
             tracepoints: Vec::new(),
             #[cfg(feature = "debug-log")]

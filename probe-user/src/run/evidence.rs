@@ -54,6 +54,15 @@ impl Evidence {
         Ok(events)
     }
 
+    /// At the end: packets that the gate still holds back for a next record of their flow, which will not come.
+    pub fn count_held_back(&mut self, datapath: &Datapath) -> Result<(), DatapathError> {
+        let held = datapath.counters().held_back()?;
+        if held > 0 {
+            self.lost.insert(HELD_BACK, held);
+        }
+        Ok(())
+    }
+
     /// What was lost since the last call.
     pub fn lost(&mut self, now: Time, datapath: &Datapath) -> Result<Vec<Lost>, DatapathError> {
         for (skip, count) in datapath.counters().skips()? {
@@ -84,8 +93,14 @@ impl Evidence {
     }
 }
 
+/// Name of packets that were held back to the end.
+const HELD_BACK: &str = "held_back";
+
 /// What a name of lost evidence means, for people.
 fn why(what: &str) -> &'static str {
+    if what == HELD_BACK {
+        return "packets of a flow were held back and no further record of it came to count them";
+    }
     match Skip::ALL.iter().find(|skip| skip.name() == what) {
         Some(Skip::RingFull) => "the ring had no room for a record",
         Some(Skip::GateReplaced) => "records of a flow were held back and another flow took its place",

@@ -210,8 +210,13 @@ impl Observation {
         for event in self.evidence.drain(&mut self.datapath)? {
             self.diagnoser.handle_event(now, event);
         }
+        self.evidence.count_held_back(&self.datapath)?;
         for lost in self.evidence.lost(now, &self.datapath)? {
             self.diagnoser.handle_event(now, Event::Lost(lost));
+        }
+        if self.phase == Phase::Beginning {
+            let start = self.start(now);
+            self.tell(Message::Start(start))?;
         }
         let findings = self.diagnoser.finish(now);
         self.tell_diagnosis(now)?;

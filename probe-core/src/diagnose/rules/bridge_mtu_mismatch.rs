@@ -15,21 +15,24 @@ pub static RULE: Rule = Rule {
     tell: Teller::Latent(tell),
 };
 
-fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
+fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
     let (limit, larger, name) = (mismatch.limit, mismatch.larger, &mismatch.interface);
+    let small = topology.interfaces.values().find(|port| {
+        port.up
+            && port.mtu == limit
+            && (port.master == Some(mismatch.ifindex) || port.ifindex == mismatch.ifindex)
+    });
+    let command = small.map(|port| format!("ip link set {} mtu {larger}", port.name));
     Telling {
         title: format!(
             "bridge {name}: what is behind its ports sends up to {larger}, the smallest takes {limit}"
         ),
         explanation: format!(
             "Packets of more than {limit} bytes (and 4 of slack) towards a smaller port are dropped without an ICMP error. \
-             No such packet need have come yet."
+             Told from the configuration alone."
         ),
         fixes: vec![
-            now(
-                Some(format!("bridge link show; ip link set PORT mtu {larger}")),
-                format!("give all ports {larger}, or the senders {limit}"),
-            ),
+            now(command, format!("give all ports {larger}, or the senders {limit}")),
             durable("set one MTU for this bridge and its pods in the CNI's configuration"),
         ],
     }

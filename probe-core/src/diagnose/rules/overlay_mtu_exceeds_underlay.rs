@@ -27,8 +27,7 @@ fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
     Telling {
         title: format!("{name} takes packets of up to {larger}, its underlay carries {limit}{overhead}"),
         explanation: format!(
-            "Inner packets of {} to {larger} bytes leave as fragments, or are dropped if the outer packet carries DF. No such \
-             packet need have come yet.",
+            "Inner packets of {} to {larger} bytes leave as fragments, or are dropped if the outer packet carries DF. Told from the configuration alone.",
             limit + 1
         ),
         fixes: vec![

@@ -1,7 +1,7 @@
 //! `oversize_dropped`: packets too big for the egress were dropped and the sender was told.
 use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::fault::Joint;
-use crate::model::finding::{Direction, Kind, Outcome};
+use crate::model::finding::{Direction, Kind, Outcome, Severity};
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -18,7 +18,11 @@ pub static RULE: Rule = Rule {
 fn tell(case: &Case<'_>) -> Telling {
     let limit = case.limit();
     let goes_on = case.judgement.outcome == Outcome::Lost;
-    let ending = if goes_on { "the sender goes on" } else { "the sender learned" };
+    let ending = match (case.judgement.severity, goes_on) {
+        (Severity::Info, true) => "perhaps probes",
+        (Severity::Warning | Severity::Critical, true) => "the sender goes on",
+        (_, false) => "the sender learned",
+    };
     let beyond = matches!(case.fault.key.joint, Joint::Router(..));
     let place = if beyond { "beyond this node" } else { "on this node" };
     let mut explanation = format!(
@@ -32,11 +36,16 @@ fn tell(case: &Case<'_>) -> Telling {
     if !beyond {
         explanation.push_str(&format!(" ({})", case.witnesses()));
     }
-    explanation.push_str(". The ICMP error with the size that passes reached the sender");
-    explanation.push_str(if goes_on {
-        ", and the application keeps sending packets of the old size: it must honour EMSGSIZE or the path MTU, or send without DF."
-    } else {
-        "; its connections went on with smaller packets after the first were lost."
+    let told = case.fault.flows.values().any(|flow| flow.told_at.is_some());
+    explanation.push_str(match (told, goes_on) {
+        (false, _) => ". So few packets may be deliberate probes of the path; whether their sender was told was not seen.",
+        (true, true) => {
+            ". The ICMP error with the size that passes reached the sender, and the application keeps sending packets of \
+             the old size: it must honour EMSGSIZE or the path MTU, or send without DF."
+        }
+        (true, false) => {
+            ". The ICMP error with the size that passes reached the sender, which has sent no more of them since."
+        }
     });
     let mut fixes = Vec::new();
     if let Some(mtu) = case.fault.limit.mtu {

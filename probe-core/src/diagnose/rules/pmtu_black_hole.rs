@@ -178,12 +178,15 @@ fn veth_fixes(case: &Case<'_>, ifindex: u32, mtu: u32) -> Vec<Fix> {
     let Some(host_end) = case.topology.interface(ifindex) else { return Vec::new() };
     let pod_mtu = host_end.peer.as_ref().and_then(|peer| peer.mtu);
     let command = match (case.fault.key.direction, &case.fault.pod, pod_mtu) {
-        // The pod sends more than the host's end takes: raise the host's end.
         (Direction::FromPod, _, Some(pod_mtu)) => {
             Some(format!("ip link set {} mtu {pod_mtu}", host_end.name))
         }
-        // The host sends more than the pod's end takes: lower the host's end, so that routing knows.
-        (Direction::ToPod, Some(_), _) => Some(format!("ip link set {} mtu {mtu}", host_end.name)),
+        (Direction::ToPod, Some(pod), _) => {
+            let raise = |name| inside(pod, &format!("ip link set {name} mtu {}", host_end.mtu));
+            // Where the pod's end is out of reach, a smaller host's end lets routing tell the senders.
+            let lower = || format!("ip link set {} mtu {mtu}", host_end.name);
+            pod.pod_interface.as_deref().and_then(raise).or_else(|| Some(lower()))
+        }
         (Direction::FromPod | Direction::ToPod | Direction::FromHost | Direction::ToHost, _, _) => None,
     };
     vec![

@@ -14,7 +14,7 @@ pub static RULE: Rule = Rule {
     tell: Teller::Latent(tell),
 };
 
-fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
+fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
     let (limit, larger) = (mismatch.limit, mismatch.larger);
     let name = mismatch.pod.as_ref().map_or_else(String::new, |pod| pod.display_name());
     let inner = mismatch
@@ -23,19 +23,18 @@ fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
         .and_then(|pod| pod.pod_interface.clone())
         .unwrap_or_else(|| "its peer".to_owned());
     let raise_host = mismatch.at == crate::model::finding::LimitAt::Link;
+    let (host_mtu, pod_mtu) = if raise_host { (limit, larger) } else { (larger, limit) };
+    let host = topology.interface(mismatch.ifindex).map_or("?", |end| end.name.as_str());
     let command = if raise_host {
-        Some(format!("ip link set {} mtu {larger}", mismatch.interface))
+        Some(format!("ip link set {host} mtu {larger}"))
     } else {
         mismatch.pod.as_ref().and_then(|pod| inside(pod, &format!("ip link set {inner} mtu {larger}")))
     };
     Telling {
-        title: format!(
-            "pod {name}: the ends of its veth differ ({} and {inner}: {limit} and {larger})",
-            mismatch.interface
-        ),
+        title: format!("pod {name}: the ends of its veth differ ({host} {host_mtu}, its {inner} {pod_mtu})"),
         explanation: format!(
             "The smaller end takes {limit} bytes (and 4 of slack), the other sends up to {larger}; what is larger is dropped \
-             without an ICMP error. No such packet need have come yet."
+             without an ICMP error. Told from the configuration alone."
         ),
         fixes: vec![
             now(command, format!("raise the smaller end to {larger}; lost at the next pod restart")),
