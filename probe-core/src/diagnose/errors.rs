@@ -38,6 +38,11 @@ impl Diagnoser {
             (Some(original), _) => self.topology.pod_with_address(original.flow.src).cloned(),
             (None, _) => None,
         };
+        // On its way out of the node it has not reached a sender that is on it.
+        let is_here = role != Role::Pod && pod.as_ref().is_some_and(|pod| pod.host_ifindex.is_some());
+        if stage == Stage::Delivered && is_here {
+            return;
+        }
         let (verdict, why) = plausibility(*next_hop_mtu, original.as_deref());
         self.output.push_back(Output::PacketTooBig(PacketTooBigReport {
             time: seen.time,
