@@ -3,13 +3,16 @@
 //! One file per finding kind, then the networks in which nothing is wrong, the life of an observation, what it is
 //! given wrongly, what is recorded of it, and what lives beside it. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
 mod bad_input;
+mod fragments_lost;
 mod healthy;
 mod lifecycle;
 mod links;
+mod mtu_below_ipv6_minimum;
 mod neighbours;
 mod overlay_mtu_exceeds_underlay;
 mod oversize_dropped;
 mod oversize_fragmented;
+mod packet_too_big_implausible;
 mod pmtu_black_hole;
 mod pod_mtu_exceeds_egress;
 mod recording;

@@ -1,7 +1,8 @@
 //! Packets too big are dropped and the sender does not learn.
 use anyhow::Result;
 use mtuprobe_tests::probe::{Expected, Run};
-use mtuprobe_tests::topology::{Family, Network, Plan, Pod};
+use mtuprobe_tests::topology::network::UPLINK;
+use mtuprobe_tests::topology::{Family, Network, OuterDf, Overlay, Plan, Pod};
 use mtuprobe_tests::traffic::{Datagrams, Df, Exchange, Transfer};
 use std::time::Duration;
 
@@ -107,4 +108,105 @@ fn the_node_filters_the_error_of_a_router() -> Result<()> {
     probe.stop()?.expect(&Family::ALL.map(|family| {
         black_hole(&network, "icmp_filtered", family).direction("from_pod").limit_is("path", "icmp")
     }))
+}
+
+#[test]
+fn a_router_beyond_the_node_says_nothing() -> Result<()> {
+    let mut network = Plan::new().far(1400).pod(Pod::routed("pod")).masquerade().build()?;
+    network.serve(&["far"])?;
+    network.filter_packet_too_big("router", "output")?;
+    let probe = Run::watch(network.node()).start()?;
+    let pod = network.namespace("pod")?;
+    for family in Family::ALL {
+        let far = network.address("far", family)?;
+        let large = Exchange::push(1_000_000).limit(Duration::from_secs(8)).start(pod, far)?;
+        // What is small passes all the while.
+        for _ in 0..12 {
+            assert!(Exchange::rounds(100, 100, 5).run(pod, far)?.complete);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        assert!(large.join()??.stalled());
+    }
+    let report = probe.stop()?;
+    let silent = |family: Family| {
+        Expected::black_hole("path_silent")
+            .severity("critical")
+            .outcome("lost")
+            .pod(network.lab().full_name("pod"))
+            .family(family.name())
+            .direction("from_pod")
+            .limit_is("path", "bounds")
+    };
+    report.expect(&Family::ALL.map(silent))?;
+    for family in Family::ALL {
+        let finding = report.one(&silent(family))?;
+        let bounds = &finding.json()["limit"]["between"];
+        let (passes, lost) = (bounds[0].as_u64().unwrap_or(0), bounds[1].as_u64().unwrap_or(0));
+        assert!(passes > 0 && passes <= 1400 && lost > 1400, "{bounds}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_error_about_an_outer_packet_goes_to_the_tunnel() -> Result<()> {
+    let mut network = Plan::new()
+        .pod(Pod::bridged("pod"))
+        .pod(Pod::bridged("remote").on_second_node())
+        .overlay(Overlay::vxlan(1500).outer_df(OuterDf::Set))
+        .build()?;
+    network.serve(&["remote"])?;
+    let probe = Run::watch(network.node()).start()?;
+    let (pod, remote) = (network.namespace("pod")?, network.address("remote", Family::V4)?);
+    let transfer = Exchange::push(500_000).limit(STALL).run(pod, remote)?;
+    assert!(transfer.stalled(), "{transfer:?}");
+    probe.stop()?.expect(&[Expected::black_hole("icmp_misdirected")
+        .severity("critical")
+        .pod(network.lab().full_name("pod"))
+        .direction("from_pod")
+        .limit(1450)
+        .limit_is("overlay", "underlay_minus_overhead")])
+}
+
+#[test]
+fn policy_routing_leads_the_error_of_a_router_astray() -> Result<()> {
+    let mut network = Plan::new().far(1400).pod(Pod::routed("pod")).build()?;
+    network.serve(&["far"])?;
+    let elsewhere = network.namespace("server")?;
+    let pair = format!("link add aside type veth peer name aside netns {}\n", elsewhere.name());
+    network.node().ip(&(pair + "link set aside up\n"))?;
+    elsewhere.ip("link set aside up\n")?;
+    for (family, router, protocol) in [("-4", "169.254.9.9", "icmp"), ("-6", "fe80::9", "ipv6-icmp")] {
+        for command in [
+            format!("neighbour add {router} lladdr 0e:4d:54:55:09:09 dev aside nud permanent"),
+            format!("route add default via {router} dev aside onlink table 99"),
+            format!("rule add ipproto {protocol} iif {UPLINK} lookup 99"),
+        ] {
+            let arguments: Vec<&str> = [family].into_iter().chain(command.split(' ')).collect();
+            network.node().output("ip", &arguments)?;
+        }
+    }
+    let probe = Run::watch(network.node()).start()?;
+    let transfers = both(&network, Exchange::push(1_000_000), "far")?;
+    assert!(transfers.iter().all(Transfer::stalled), "{transfers:?}");
+    probe.stop()?.expect(&Family::ALL.map(|family| {
+        Expected::black_hole("icmp_lost")
+            .severity("critical")
+            .pod(network.lab().full_name("pod"))
+            .family(family.name())
+            .direction("from_pod")
+            .limit(1400)
+    }))
+}
+
+#[test]
+fn a_locked_route_in_the_pod_ignores_the_error() -> Result<()> {
+    let mut network = Plan::new().uplink(1400).pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    let pod = network.namespace("pod")?;
+    pod.ip("route replace default via 169.254.1.1 dev eth0 mtu lock 1500\n")?;
+    let probe = Run::watch(network.node()).start()?;
+    let exchange = Exchange::push(500_000).df(Df::Do).limit(STALL);
+    let transfer = exchange.run(pod, network.address("server", Family::V4)?)?;
+    assert!(transfer.stalled(), "{transfer:?}");
+    probe.stop()?.expect(&[black_hole(&network, "icmp_ignored", Family::V4).direction("from_pod")])
 }

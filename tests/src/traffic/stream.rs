@@ -1,8 +1,9 @@
 //! TCP: a number of rounds of request and response, with byte counts and a time limit.
+use super::datagram::set_df;
 use super::server::TICK;
-use super::{PORT, socket_option};
-use crate::topology::Namespace;
+use super::{Df, PORT, socket_option};
 use crate::topology::namespace::Task;
+use crate::topology::{Family, Namespace};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -23,12 +24,13 @@ pub struct Exchange {
     rounds: u32,
     pause: Duration,
     limit: Duration,
+    df: Option<Df>,
 }
 
 impl Exchange {
     /// Rounds of a request and a response, in bytes of payload. A request up to the MSS is one segment.
     pub const fn rounds(request: u32, response: u32, rounds: u32) -> Self {
-        Self { request, response, rounds, pause: Duration::ZERO, limit: Duration::from_secs(10) }
+        Self { request, response, rounds, pause: Duration::ZERO, limit: Duration::from_secs(10), df: None }
     }
 
     /// An upload.
@@ -50,6 +52,12 @@ impl Exchange {
     /// Time after which it counts as stalled.
     pub const fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Path MTU discovery of the sender's socket, if not the default.
+    pub const fn df(mut self, df: Df) -> Self {
+        self.df = Some(df);
         self
     }
 
@@ -77,6 +85,10 @@ impl Exchange {
         };
         transfer.connected = true;
         socket_option::give_up_after(&stream, GIVE_UP).context("setting a time limit")?;
+        if let Some(df) = self.df {
+            let family = if to.is_ipv4() { Family::V4 } else { Family::V6 };
+            set_df(&stream, family, df).context("setting path MTU discovery")?;
+        }
         stream.set_nodelay(true).context("setting TCP_NODELAY")?;
         transfer.complete = self.go(&mut stream, begin + self.limit, &mut transfer).is_ok();
         transfer.took = begin.elapsed();
