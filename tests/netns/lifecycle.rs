@@ -49,7 +49,10 @@ fn start_says_what_is_attached_where() -> Result<()> {
     }
     let uplink =
         start["attached"].as_array().into_iter().flatten().find(|entry| entry["interface"] == "eth0");
-    assert!(uplink.is_some_and(|entry| entry["role"] == "uplink" && entry["hook"] == "tcx"), "{start}");
+    assert!(
+        uplink.is_some_and(|entry| entry["role"] == "uplink" && entry["hook"] == attachment::hooks()[0]),
+        "{start}"
+    );
     let senses: Vec<&str> =
         start["senses"].as_array().into_iter().flatten().filter_map(|s| s["name"].as_str()).collect();
     for sense in ["tc", "kfree_skb", "netlink"] {
@@ -63,7 +66,7 @@ fn start_says_what_is_attached_where() -> Result<()> {
 #[test]
 fn both_signals_end_it_in_good_order_under_both_hooks() -> Result<()> {
     let network = small_network()?;
-    for hook in ["tcx", "clsact"] {
+    for &hook in attachment::hooks() {
         for signal in [Signal::Interrupt, Signal::Terminate] {
             let probe = Run::watch(network.node()).with(&["--hook", hook]).start()?;
             let programs = attachment::tcx(network.node())?;
@@ -83,7 +86,7 @@ fn both_signals_end_it_in_good_order_under_both_hooks() -> Result<()> {
 #[test]
 fn after_a_kill_the_kernel_or_the_next_run_cleans_up() -> Result<()> {
     let network = small_network()?;
-    for hook in ["tcx", "clsact"] {
+    for &hook in attachment::hooks() {
         let probe = Run::watch(network.node()).with(&["--hook", hook]).start()?;
         let programs = attachment::tcx(network.node())?;
         probe.stop_with(Signal::Kill)?;
@@ -122,7 +125,7 @@ fn traffic_goes_on_undisturbed_while_it_comes_and_goes() -> Result<()> {
         .count(400)
         .every(Duration::from_millis(10))
         .start(network.namespace("pod")?, server)?;
-    for hook in ["tcx", "clsact"] {
+    for &hook in attachment::hooks() {
         Run::watch(network.node()).with(&["--hook", hook]).start()?.stop()?.expect_silent()?;
     }
     let delivery = steady.join()??;

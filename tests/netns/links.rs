@@ -141,11 +141,13 @@ fn a_pod_on_a_macvlan_has_no_interface_of_the_node() -> Result<()> {
     let namespaces = node_with_uplink(&lab, &["pod", "stranger"])?;
     let [node, fabric, inside, stranger] = &namespaces[..] else { unreachable!() };
     for (parent, below, child) in [(node, "eth0", inside), (fabric, "n0", stranger)] {
+        // Renamed there, because older kernels (6.12) want the name to be free here as well.
         parent.ip(&format!(
-            "link add link {below} name eth0 mtu 1300 netns {} type macvlan mode bridge",
+            "link add link {below} name child mtu 1300 netns {} type macvlan mode bridge",
             child.name()
         ))?;
-        child.ip("link set eth0 up\naddress add 10.0.1.77/24 dev eth0\nroute add default via 10.0.1.1")?;
+        child.ip("link set child name eth0\nlink set eth0 up\naddress add 10.0.1.77/24 dev eth0\n\
+             route add default via 10.0.1.1")?;
     }
     let topology = discover(node)?;
     let [found] = &topology.pods[..] else { anyhow::bail!("one pod, not {:?}", topology.pods) };

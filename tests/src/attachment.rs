@@ -38,6 +38,17 @@ pub fn tcx(namespace: &Namespace) -> Result<Vec<Attachment>> {
     })?
 }
 
+/// What `--hook` can be told on this kernel, the one that it chooses by itself first.
+pub fn hooks() -> &'static [&'static str] {
+    if has_tcx() { &["tcx", "clsact"] } else { &["clsact"] }
+}
+
+/// Whether this kernel has TCX, which came with 6.6: one without refuses to be asked what is attached by it.
+pub fn has_tcx() -> bool {
+    // Every namespace has the loopback device, with this number.
+    bpf::query(1, Hook::Ingress).is_ok()
+}
+
 /// The filters at clsact hooks, as `tc filter show` tells them: a line each, with interface and direction in front.
 pub fn clsact(namespace: &Namespace) -> Result<Vec<String>> {
     let mut all = Vec::new();

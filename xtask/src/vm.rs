@@ -43,7 +43,7 @@ pub struct Arguments {
     /// Record the programs' instruction counts and sizes instead of comparing them with the recorded ones
     #[arg(long)]
     update: bool,
-    /// Run all tests in the guests, not only those that depend on the kernel; takes half an hour
+    /// Run all tests in the guests, not only those that depend on the kernel; takes a quarter of an hour
     #[arg(long)]
     all: bool,
 }

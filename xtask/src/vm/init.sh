@@ -18,6 +18,7 @@ while read -r module parameters; do
     insmod "$module" $parameters || echo "### failed module $module"
 done < /modules.order
 ip link set lo up
+hostname guest
 echo "### modules, $(cut -d' ' -f1 /proc/uptime) s"
 
 export MTUPROBE_BIN=/tests/mtuprobe MTUPROBE_PROGRAM_SIZES=/tmp/program-sizes

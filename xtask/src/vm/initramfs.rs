@@ -17,13 +17,14 @@ use super::{
 use crate::workspace::{Workspace, find_program, run, shown};
 
 /// The modules of what the tests build, each after those that it needs.
-const MODULES: [&str; 23] = [
+const MODULES: [&str; 24] = [
     "veth",
     "bridge",
     "br_netfilter",
     "vxlan",
     "dummy",
     "macvlan",
+    "tun",
     "sch_ingress",
     "cls_bpf",
     "sch_netem",
@@ -45,12 +46,12 @@ const MODULES: [&str; 23] = [
 
 /// This machine's programs that the lab calls. The shell is dash, because busybox's prefers its own `ip` to the one
 /// on the path.
-const PROGRAMS: [&str; 7] = ["dash", "ip", "tc", "ping", "nft", "ethtool", "setpriv"];
+const PROGRAMS: [&str; 8] = ["dash", "ip", "bridge", "tc", "ping", "nft", "ethtool", "setpriv"];
 
 /// What the guest's shell script calls; each is a name of busybox.
-const APPLETS: [&str; 14] = [
-    "cat", "cut", "dmesg", "echo", "grep", "insmod", "ls", "mkdir", "mount", "poweroff", "sleep", "tail",
-    "true", "uname",
+const APPLETS: [&str; 15] = [
+    "cat", "cut", "dmesg", "echo", "grep", "hostname", "insmod", "ls", "mkdir", "mount", "poweroff", "sleep",
+    "tail", "true", "uname",
 ];
 
 /// Names of protocols and services, which nft looks up.
