@@ -17,6 +17,7 @@ pub mod packet_too_big;
 pub mod pod;
 pub mod roles;
 pub mod route;
+pub mod settings;
 pub mod size_drop;
 pub mod tcp;
 pub mod topology;

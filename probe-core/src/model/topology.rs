@@ -2,6 +2,7 @@
 use super::interface::{Interface, Role};
 use super::pod::Pod;
 use super::route::Route;
+use super::settings::Settings;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -16,6 +17,8 @@ pub struct Topology {
     pub routes: Vec<Route>,
     /// Pods reachable from here.
     pub pods: Vec<Pod>,
+    /// Settings by inode of the network namespace: of the observed one and, where it is known, of each pod's.
+    pub settings: BTreeMap<u32, Settings>,
 }
 
 impl Topology {
@@ -42,6 +45,12 @@ impl Topology {
     /// The pod that lives in a network namespace.
     pub fn pod_in_netns(&self, inode: u32) -> Option<&Pod> {
         self.pods.iter().find(|pod| pod.netns_inode == Some(inode))
+    }
+
+    /// Settings of a pod's network namespace; `None` asks for the observed one. `None` if they are not known.
+    pub fn settings_of(&self, pod: Option<&Pod>) -> Option<&Settings> {
+        let inode = pod.map_or(Some(self.netns_inode), |pod| pod.netns_inode)?;
+        self.settings.get(&inode)
     }
 
     /// Whether an address is one of this node's own (not a pod's).

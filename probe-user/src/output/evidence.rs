@@ -21,6 +21,7 @@ mod pod;
 pub mod reader;
 pub mod recorder;
 mod session;
+mod settings;
 mod size_drop;
 mod tcp;
 mod topology;

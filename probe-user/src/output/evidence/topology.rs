@@ -3,6 +3,7 @@ use super::interface::Interface;
 use super::mirror::{Mirror, mirror};
 use super::packet::Family;
 use super::pod::Pod;
+use super::settings::NetnsSettings;
 use super::veil::{Address, Network, Veil};
 use probe_core::model::{interface, route, topology};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,8 @@ mirror! {
         interfaces: Interfaces,
         routes: Vec<Route>,
         pods: Vec<Pod>,
+        #[serde(default, skip_serializing_if = "NetnsSettings::is_empty")]
+        settings: NetnsSettings,
     }
 }
 

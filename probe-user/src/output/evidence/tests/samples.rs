@@ -10,6 +10,7 @@ use probe_core::model::packet::{Fragment, Packet, TcpHeader, Transport};
 use probe_core::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::route::Route;
+use probe_core::model::settings::{Setting, Settings};
 use probe_core::model::size_drop::{IcmpGenerated, PacketDropped};
 use probe_core::model::tcp::{TcpRetransmit, TcpStateChange};
 use probe_core::model::topology::Topology;
@@ -175,7 +176,12 @@ pub fn topology() -> Topology {
             route(None, 1, Some(ip("10.0.0.1")), None),
         ],
         pods: vec![pod()],
+        settings: [(4_026_531_840, settings(0)), (4_026_532_001, settings(2))].into(),
     }
+}
+
+fn settings(ip_no_pmtu_disc: u32) -> Settings {
+    Settings { values: [(Setting::IpNoPmtuDisc, ip_no_pmtu_disc), (Setting::MinPmtu, 552)].into() }
 }
 
 fn dropped() -> PacketDropped {
