@@ -46,6 +46,10 @@ macro_rules! for_each_kernel_field {
             NET_DEVICE_LINK_OPS = "net_device", "rtnl_link_ops";
             RTNL_LINK_OPS_KIND = "rtnl_link_ops", "kind";
             NET_INUM = "net", "ns.inum";
+            NET_OPS = "net", "ns.ops";
+            NET_LIST = "net", "list.next";
+            TASK_NSPROXY = "task_struct", "nsproxy";
+            NSPROXY_NET = "nsproxy", "net_ns";
             DST_ENTRY_DEV = "dst_entry", "dev";
             DST_ENTRY_METRICS = "dst_entry", "_metrics";
             SOCK_NET = "sock", "__sk_common.skc_net.net";

@@ -17,6 +17,7 @@ pub mod kernel_field;
 pub mod location;
 pub mod oversize;
 pub mod packet_too_big;
+pub mod pod_settings;
 pub mod record;
 pub mod size_bucket;
 pub mod size_drop;

@@ -8,8 +8,11 @@ mod cursor;
 mod frames;
 mod network;
 pub mod packet;
+mod pod_settings;
 mod record;
 pub mod tunnel;
+
+pub use pod_settings::{NetnsSettings, SettingsLayout, pod_settings};
 
 use crate::model::Time;
 use crate::model::event::Event;

@@ -15,19 +15,20 @@ macro_rules! kernel_only {
     ($($module:ident)*) => { $(#[cfg(target_arch = "bpf")] mod $module;)* };
 }
 kernel_only! {
-    buffer debug event fast fragment gate hook icmp_send kernel maps oversize owner packet_too_big ring
+    buffer debug event fast fragment gate hook icmp_send kernel maps oversize owner packet_too_big pod_settings ring
     size_drop skip slow tcp tcp_close tcp_mss tcp_retransmit
 }
 
 /// The entry points.
 #[cfg(target_arch = "bpf")]
 mod entry {
-    use crate::{hook, icmp_send, kernel::Trusted, size_drop, tcp_close, tcp_retransmit};
+    use crate::{hook, icmp_send, kernel::Trusted, pod_settings, size_drop, tcp_close, tcp_retransmit};
     use aya_ebpf::{
         bindings::TC_ACT_UNSPEC,
         macros::{btf_tracepoint, classifier},
         programs::{BtfTracePointContext, TcContext},
     };
+    use core::ffi::c_void;
     use network_types::eth::EthHdr;
     use probe_common::record::direction::{EGRESS, INGRESS};
 
@@ -79,6 +80,14 @@ mod entry {
     #[btf_tracepoint(function = "inet_sock_set_state")]
     fn tcp_close(ctx: BtfTracePointContext) -> i32 {
         tcp_close::observe(Trusted::new(ctx.arg(0)), ctx.arg(1), ctx.arg(2));
+        0
+    }
+
+    /// The library has no attribute for iterators; their arguments are passed as those of tracepoints are.
+    #[unsafe(no_mangle)]
+    #[unsafe(link_section = "iter/bpf_map")]
+    fn pod_settings(ctx: *mut c_void) -> i32 {
+        pod_settings::observe(BtfTracePointContext::new(ctx).arg(0));
         0
     }
 

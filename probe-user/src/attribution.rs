@@ -4,10 +4,12 @@
 mod namespace_index;
 mod namespace_names;
 mod netns_counters;
+mod netns_settings;
 mod processes;
 
 pub use namespace_index::{NamespaceIdentity, NamespaceIndex};
 pub use netns_counters::{CounterReader, NetnsCountersError};
+pub use netns_settings::shown_settings;
 
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pod::{Pod, PodSource};

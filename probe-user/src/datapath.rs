@@ -4,6 +4,7 @@
 //! - [`attach`]: programs on interfaces, and off again; [`interfaces`]: how each interface is treated
 //! - [`ring`]: records on their way up; [`counters`]: sizes and skips
 //! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
+//! - [`pod_settings`]: settings of all network namespaces, by an iterator program
 //! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows
 pub mod attach;
 pub mod btf;
@@ -13,7 +14,9 @@ pub mod counters;
 #[cfg(feature = "debug-log")]
 mod debug_log;
 pub mod interfaces;
+mod iterator;
 pub mod links;
 pub mod load;
 pub mod locations;
+pub mod pod_settings;
 pub mod ring;

@@ -7,6 +7,7 @@ mod namespaces;
 mod nat;
 mod observation;
 mod opening;
+mod pod_settings;
 mod recorded;
 mod replay;
 mod senses;

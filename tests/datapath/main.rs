@@ -5,6 +5,7 @@
 mod elsewhere;
 mod events;
 mod hook;
+mod pod_settings;
 mod sizes;
 mod structure;
 mod tracepoints;

@@ -10,7 +10,8 @@ use std::os::fd::AsRawFd;
 use std::time::Instant;
 
 /// A DaemonSet's capabilities and no other.
-const LEAST: [&str; 4] = ["setpriv", "--bounding-set", "-all,+bpf,+net_admin,+perfmon", "--inh-caps=-all"];
+pub const LEAST: [&str; 4] =
+    ["setpriv", "--bounding-set", "-all,+bpf,+net_admin,+perfmon", "--inh-caps=-all"];
 const NONE: [&str; 4] = ["setpriv", "--bounding-set", "-all", "--inh-caps=-all"];
 const MANY: usize = 300;
 

@@ -52,6 +52,33 @@ pub(super) fn between(now: Time, before: &Topology, after: &Topology) -> Vec<Cha
             add(ChangeKind::RouteMtu, route.clone(), text(old_mtu), text(new_mtu));
         }
     }
+    changes.extend(settings(now, before, after));
+    changes
+}
+
+/// Settings that differ, of namespaces that were there before.
+fn settings(now: Time, before: &Topology, after: &Topology) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (inode, new) in &after.settings {
+        let Some(old) = before.settings.get(inode) else { continue };
+        let owner = if *inode == after.netns_inode {
+            Some("node".to_owned())
+        } else {
+            after.pod_in_netns(*inode).map(|pod| pod.display_name())
+        };
+        let Some(owner) = owner else { continue };
+        for (setting, to) in &new.values {
+            if let Some(from) = old.get(*setting).filter(|from| from != to) {
+                changes.push(Change {
+                    time: now,
+                    what: ChangeKind::Setting,
+                    object: format!("{owner} {}", setting.name()),
+                    from: Some(from.to_string()),
+                    to: Some(to.to_string()),
+                });
+            }
+        }
+    }
     changes
 }
 

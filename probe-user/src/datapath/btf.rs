@@ -104,6 +104,19 @@ impl Btf {
     /// Offset in bytes of a member, with dots between nested names (`__sk_common.skc_net.net`); members of anonymous
     /// structures and unions belong to the one around them. `None` if this kernel has none, or it is a bit field.
     pub fn member_offset(&self, structure: &str, path: &str) -> Option<u32> {
+        self.place(structure, path).map(|(offset, _)| offset)
+    }
+
+    /// Size in bytes of a member that is an integer, a structure or a union; see [`Self::member_offset`] for the path.
+    pub fn member_size(&self, structure: &str, path: &str) -> Option<u32> {
+        let (_, record) = self.place(structure, path)?;
+        let record = record?;
+        matches!(record.kind, kind::INT | kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64)
+            .then_some(record.size_or_type)
+    }
+
+    /// Offset in bytes of a member, and the type behind it.
+    fn place(&self, structure: &str, path: &str) -> Option<(u32, Option<Record>)> {
         let mut record = Some(self.find(structure)?);
         let mut bits = 0u32;
         let mut budget = MAX_MEMBERS;
@@ -112,7 +125,7 @@ impl Btf {
             bits = bits.checked_add(offset)?;
             record = self.behind(member_type);
         }
-        bits.is_multiple_of(8).then_some(bits / 8)
+        bits.is_multiple_of(8).then_some((bits / 8, record))
     }
 
     /// Size in bytes of a structure or union.

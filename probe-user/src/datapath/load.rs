@@ -4,6 +4,7 @@ use super::{
     classifiers::{Classifiers, load_patiently},
     counters::Counters,
     locations::Reasons,
+    pod_settings::{self, PodSettings},
     ring::Ring,
 };
 use aya::{
@@ -18,6 +19,7 @@ use probe_common::{
     oversize::{TUNNEL_LIMITS, TunnelLimit},
     record, size_drop, skip,
 };
+use probe_core::decode::SettingsLayout;
 use std::{
     io,
     os::fd::{AsFd as _, BorrowedFd},
@@ -193,6 +195,7 @@ pub struct Datapath {
     counters: Counters,
     ring: Ring,
     tracepoints: Vec<Tracepoint>,
+    pod_settings: Option<Result<PodSettings, DatapathError>>,
     #[cfg(feature = "debug-log")]
     debug_log: super::debug_log::DebugLog,
 }
@@ -215,6 +218,7 @@ impl Datapath {
             .collect();
         let gate_open = u32::from(settings.gate_open);
         let tick_ns = tick_ns()?;
+        let (setting_offsets, settings_layout) = pod_settings::fields(&kernel, tick_ns);
         let mut loader = EbpfLoader::new();
         loader
             .override_global(global::OUR_NETNS, &settings.our_netns, true)
@@ -222,7 +226,7 @@ impl Datapath {
             .override_global(global::TICK_NS, &tick_ns, true)
             .map_max_entries(interface::INTERFACE_STATS, settings.slots.max(1) * 2)
             .map_max_entries(record::RING, settings.ring_bytes.max(1 << 16).next_power_of_two());
-        for (name, offset) in &fields {
+        for (name, offset) in fields.iter().chain(&setting_offsets) {
             loader.override_global(name, offset, false);
         }
         let mut ebpf =
@@ -252,6 +256,7 @@ impl Datapath {
             counters: Counters::new(stats, skips, take(&mut ebpf, gate::FLOW_GATES)?)?,
             ring: Ring::new(take(&mut ebpf, record::RING)?),
             tracepoints: Vec::new(),
+            pod_settings: None,
             #[cfg(feature = "debug-log")]
             debug_log: super::debug_log::DebugLog::new(&mut ebpf)?,
             programs: Some(Classifiers::new(ebpf)),
@@ -261,14 +266,25 @@ impl Datapath {
         for direction in [record::direction::INGRESS, record::direction::EGRESS] {
             datapath.classifier(direction, true)?;
         }
-        datapath.load_tracepoints();
+        datapath.load_observers(settings_layout);
         Ok(datapath)
     }
 
-    fn load_tracepoints(&mut self) {
+    /// What reads the kernel's structures; each is optional.
+    fn load_observers(&mut self, settings_layout: SettingsLayout) {
         let btf = aya::Btf::from_sys_fs();
+        self.load_tracepoints(&btf);
+        self.pod_settings = Some(match &btf {
+            Ok(btf) => self
+                .programs()
+                .and_then(|programs| PodSettings::load(programs.ebpf_mut(), btf, settings_layout)),
+            Err(error) => Err(DatapathError::of("read", super::btf::VMLINUX, error)),
+        });
+    }
+
+    fn load_tracepoints(&mut self, btf: &Result<aya::Btf, aya::BtfError>) {
         for (program, tracepoint, name) in TRACEPOINTS {
-            let result = match &btf {
+            let result = match btf {
                 Ok(btf) => self.tracepoint_program(program).and_then(|loading| {
                     load_patiently(|| loading.load(tracepoint, btf))
                         .map_err(|error| DatapathError::program("load", program, &error))
@@ -278,6 +294,11 @@ impl Datapath {
             let why_not = result.err().map(|error| error.to_string());
             self.tracepoints.push(Tracepoint { name, why_not });
         }
+    }
+
+    /// The reader of settings; only the first call gets it.
+    pub fn take_pod_settings(&mut self) -> Result<PodSettings, DatapathError> {
+        self.pod_settings.take().unwrap_or_else(|| Err(taken()))
     }
 
     /// Attaches the tracepoint programs: from here on they observe, so the maps have to be filled. Says of each whether

@@ -5,6 +5,7 @@ use super::evidence::Evidence;
 use super::namespaces::Namespaces;
 use super::nat::NatReader;
 use super::opening::{Opened, with_uplinks};
+use super::pod_settings::SettingsReader;
 use super::recorded::{RecordFile, RecordedDiagnoser};
 use super::senses;
 use super::verdict::Verdict;
@@ -16,7 +17,7 @@ use crate::datapath::links::LinksUpdate;
 use crate::datapath::load::{Datapath, Tracepoint};
 use crate::output::complaint::complain;
 use crate::output::wall_clock::WallClock;
-use crate::output::{Message, Start, Summary};
+use crate::output::{Message, Sense, Start, Summary};
 use crate::system;
 use anyhow::bail;
 use probe_core::model::event::{Event, Lost};
@@ -58,6 +59,7 @@ pub(super) struct Observation {
     attachments: Attachments,
     evidence: Evidence,
     namespaces: Namespaces,
+    settings: SettingsReader,
     nat: NatReader,
     diagnoser: RecordedDiagnoser,
     tracepoints: Vec<Tracepoint>,
@@ -89,6 +91,7 @@ impl Observation {
             attachments: opened.attachments,
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
+            settings: opened.settings,
             nat: NatReader::new(inputs),
             diagnoser: RecordedDiagnoser::new(senses, record, clock)?,
             tracepoints: opened.tracepoints,
@@ -123,6 +126,9 @@ impl Observation {
                 self.diagnoser.handle_counters(now, counters);
             }
         }
+        if let Some(topology) = self.settings.look(now, self.diagnoser.topology()) {
+            self.diagnoser.handle_topology(now, topology);
+        }
         if self.diagnoser.wants_nat() {
             self.nat.ask(now);
         }
@@ -142,7 +148,8 @@ impl Observation {
         links: LinksUpdate,
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
-        let topology = with_uplinks(links.topology, &self.config.selection);
+        let mut topology = with_uplinks(links.topology, &self.config.selection);
+        self.settings.fill(now, &mut topology);
         let difference = self.attachments.update(now, &topology, &links.removed);
         for ifindex in difference.gone {
             attacher.detach(ifindex);
@@ -275,10 +282,16 @@ impl Observation {
             version: env!("CARGO_PKG_VERSION").into(),
             kernel: system::kernel_release(),
             node: system::node_name(),
-            senses: senses::told(&self.failures, attached.len(), &self.tracepoints),
+            senses: self.senses(attached.len()),
             attached,
             pending: self.attachments.pending(),
         }
+    }
+
+    fn senses(&self, attached: usize) -> Vec<Sense> {
+        let mut senses = senses::told(&self.failures, attached, &self.tracepoints);
+        senses.push(self.settings.sense(self.diagnoser.topology()));
+        senses
     }
 
     fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {

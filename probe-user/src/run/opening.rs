@@ -1,5 +1,6 @@
 //! The beginning of an observation: the kernel side is loaded, told of the interfaces, and put on the first of them.
 use super::attachments::Attachments;
+use super::pod_settings::SettingsReader;
 use crate::cli::HookChoice;
 use crate::config::{Selection, WatchConfig};
 use crate::datapath::attach::{Attacher, Policy, Report};
@@ -26,6 +27,7 @@ pub(super) struct Opened {
     pub interfaces: Interfaces,
     pub attachments: Attachments,
     pub tracepoints: Vec<Tracepoint>,
+    pub settings: SettingsReader,
     /// Interfaces that found no place.
     pub without_place: Vec<u32>,
 }
@@ -41,16 +43,18 @@ pub(super) fn open(
     for name in selection.interfaces.iter().chain(&selection.uplinks) {
         topology.interface_named(name).with_context(|| format!("observe {name}: no such interface"))?;
     }
-    let topology = with_uplinks(topology, selection);
+    let mut topology = with_uplinks(topology, selection);
     let mut attachments = Attachments::new(selection.clone());
     let difference = attachments.begin(time, &topology);
     let wanted = attachments.wanted();
     let slots = u32::try_from(wanted.len() * 2).unwrap_or(MAX_SLOTS).clamp(MIN_SLOTS, MAX_SLOTS);
-    let settings = Settings { our_netns: topology.netns_inode, slots, ..Settings::default() };
-    let mut datapath = Datapath::load(&settings)?;
+    let loaded_as = Settings { our_netns: topology.netns_inode, slots, ..Settings::default() };
+    let mut datapath = Datapath::load(&loaded_as)?;
     let mut interfaces = Interfaces::new(slots);
     let without_place = interfaces.update(&mut datapath, &topology, &wanted)?;
     let tracepoints = datapath.attach_tracepoints();
+    let mut settings = SettingsReader::new(datapath.take_pod_settings());
+    settings.fill(time, &mut topology);
     let policy = match config.hook {
         HookChoice::Auto => Policy::Auto,
         HookChoice::Tcx => Policy::Tcx,
@@ -63,7 +67,8 @@ pub(super) fn open(
     for request in with_place {
         attacher.attach(request);
     }
-    let opened = Opened { time, topology, datapath, interfaces, attachments, tracepoints, without_place };
+    let opened =
+        Opened { time, topology, datapath, interfaces, attachments, tracepoints, settings, without_place };
     Ok((opened, attacher))
 }
 
