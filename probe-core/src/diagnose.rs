@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
-//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults.
+//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults; `mss`: what handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
@@ -22,6 +22,7 @@ mod fixtures;
 mod fragments;
 pub mod latent;
 mod ledger;
+mod mss;
 mod nat;
 pub mod place;
 mod publish;
@@ -45,6 +46,7 @@ use crate::model::{SECOND, Time};
 use coverage::Coverages;
 use fault::{Fault, FaultKey, Joint};
 use ledger::SeenError;
+use mss::Announcements;
 use nat::Nat;
 use publish::Published;
 use stalls::Stalls;
@@ -72,6 +74,7 @@ pub struct Diagnoser {
     nat: Nat,
     coverages: Coverages,
     stalls: Stalls,
+    announcements: Announcements,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
     next_tick: Option<Time>,
@@ -91,6 +94,7 @@ impl Diagnoser {
             nat: Nat::default(),
             coverages: Coverages::default(),
             stalls: Stalls::default(),
+            announcements: Announcements::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),
             next_tick: None,
@@ -119,7 +123,7 @@ impl Diagnoser {
             Event::IcmpGenerated(generated) => self.handle_icmp_generated(&generated),
             Event::TcpRetransmit(retransmit) => self.handle_tcp_retransmit(now, &retransmit),
             Event::TcpStateChange(change) => self.handle_tcp_state_change(now, &change),
-            Event::TcpMss(_) => {}
+            Event::TcpMss(seen) => self.handle_tcp_mss(now, &seen),
             Event::Lost(lost) => self.output.push_back(Output::Lost(lost)),
         }
     }
@@ -304,8 +308,11 @@ impl Diagnoser {
 
     /// Opens and closes the findings of mismatches.
     fn compare_mismatches(&mut self, now: Time) {
-        let found: BTreeMap<String, Finding> = latent::mismatches(&self.topology)
+        let configured = latent::mismatches(&self.topology);
+        let announced = self.announcements.mismatches(&self.topology);
+        let found: BTreeMap<String, Finding> = configured
             .iter()
+            .chain(&announced)
             .filter_map(|mismatch| publish::latent(&self.topology, mismatch, now))
             .map(|finding| (finding.id.clone(), finding))
             .collect();

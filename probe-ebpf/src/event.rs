@@ -116,7 +116,10 @@ pub fn send<const DIRECTION: u8>(
             _ => {}
         }
     }
-    if facts.flags() & flag::SYN != 0 && config.role == role::POD {
-        tcp_mss::send::<DIRECTION>(skb, config, flow, facts);
+    if facts.flags() & flag::SYN != 0 {
+        match config.role {
+            role::POD | role::UPLINK | role::OVERLAY => tcp_mss::send::<DIRECTION>(skb, config, flow, facts),
+            _ => {}
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! SYN and SYN-ACK packets at a pod's veth: the segment size that they announce.
+//! SYN and SYN-ACK packets at pods' interfaces, uplinks and tunnels: the segment size that they announce, before and
+//! after a clamp.
 use crate::{event::Facts, flow::Flow, gate::Gate, ring};
 use aya_ebpf::bindings::__sk_buff;
 use probe_common::{gate::class, interface::InterfaceConfig, record::kind, tcp_mss::TcpMssRecord};

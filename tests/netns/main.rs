@@ -7,6 +7,7 @@ mod fragments_lost;
 mod healthy;
 mod lifecycle;
 mod links;
+mod mss_exceeds_path;
 mod mtu_below_ipv6_minimum;
 mod neighbours;
 mod overlay_mtu_exceeds_underlay;

@@ -29,6 +29,8 @@ pub struct Mismatch {
     pub pods: Vec<Pod>,
     /// Which packets would meet it, from the pods' point of view; `None` for both ways.
     pub direction: Option<Direction>,
+    /// Family of those packets; `None` where it does not matter.
+    pub family: Option<Family>,
     /// Loss is certain, not only possible (an address family is off already).
     pub certain: bool,
 }
@@ -66,6 +68,7 @@ fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         pods: pod.iter().cloned().collect(),
         pod,
         direction: Some(if peer_mtu < interface.mtu { Direction::ToPod } else { Direction::FromPod }),
+        family: None,
         certain: false,
     })
 }
@@ -100,6 +103,7 @@ fn egress(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
         pod: Some(pod.clone()),
         pods: vec![pod.clone()],
         direction: Some(Direction::FromPod),
+        family: None,
         certain: false,
     })
 }
@@ -136,6 +140,7 @@ fn overlay(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
             .cloned()
             .collect(),
         direction: Some(Direction::FromPod),
+        family: None,
         certain: false,
     })
 }
@@ -168,6 +173,7 @@ fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         pod: None,
         pods,
         direction: None,
+        family: None,
         certain: false,
     })
 }
@@ -201,6 +207,7 @@ fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mism
         pods: pod.iter().cloned().collect(),
         pod,
         direction: None,
+        family: None,
         certain: others_have,
     })
 }

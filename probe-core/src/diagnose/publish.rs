@@ -209,19 +209,27 @@ pub(super) fn cause(
     }
 }
 
+fn latent_id(mismatch: &Mismatch) -> String {
+    let Mismatch { kind, ifindex, limit, .. } = mismatch;
+    short_id(&match (mismatch.direction, mismatch.family) {
+        (Some(direction), Some(family)) => format!("{kind:?} {ifindex} {limit} {direction:?} {family:?}"),
+        (_, _) => format!("{kind:?} {ifindex} {limit}"),
+    })
+}
+
 /// The finding of a mismatch that no packet need have met.
 pub(super) fn latent(topology: &Topology, mismatch: &Mismatch, now: Time) -> Option<Finding> {
     let rule = rules::rule(mismatch.kind)?;
     let Teller::Latent(tell) = rule.tell else { return None };
     let Telling { title, explanation, fixes } = tell(topology, mismatch);
     Some(Finding {
-        id: short_id(&format!("{:?} {} {}", mismatch.kind, mismatch.ifindex, mismatch.limit)),
+        id: latent_id(mismatch),
         state: State::Open,
         kind: mismatch.kind,
         reason: None,
         severity: if mismatch.certain { Severity::Warning } else { Severity::Info },
         certainty: Certainty::Confirmed,
-        family: None,
+        family: mismatch.family,
         cause: None,
         pod: mismatch.pod.clone(),
         pods: mismatch.pods.clone(),

@@ -4,6 +4,7 @@
 
 pub mod bridge_mtu_mismatch;
 pub mod fragments_lost;
+pub mod mss_exceeds_path;
 pub mod mtu_below_ipv6_minimum;
 pub mod overlay_mtu_exceeds_underlay;
 pub mod oversize_dropped;
@@ -69,7 +70,7 @@ pub struct Telling {
 }
 
 /// All kinds that are diagnosed.
-pub static RULES: [&Rule; 10] = [
+pub static RULES: [&Rule; 11] = [
     &pmtu_black_hole::RULE,
     &fragments_lost::RULE,
     &oversize_dropped::RULE,
@@ -80,6 +81,7 @@ pub static RULES: [&Rule; 10] = [
     &overlay_mtu_exceeds_underlay::RULE,
     &bridge_mtu_mismatch::RULE,
     &mtu_below_ipv6_minimum::RULE,
+    &mss_exceeds_path::RULE,
 ];
 
 /// The rule of a kind; `None` for a kind that is not diagnosed yet.

@@ -35,6 +35,15 @@ impl Family {
             Self::Ipv6 => 1280,
         }
     }
+
+    /// Bytes of the headers that a maximum segment size leaves out: those of IP and TCP without options (RFC 9293 section
+    /// 3.7.1, RFC 8200 section 8.3).
+    pub fn tcp_headers(self) -> u32 {
+        match self {
+            Self::Ipv4 => 40,
+            Self::Ipv6 => 60,
+        }
+    }
 }
 
 /// Transport protocol.
