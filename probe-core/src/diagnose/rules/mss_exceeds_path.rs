@@ -27,10 +27,10 @@ fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
             (format!("pod {name}"), "to the pod")
         }
     };
-    let command =
-        mismatch.pod.as_ref().filter(|_| mismatch.direction == Some(Direction::ToPod)).and_then(|pod| {
-            inside(pod, &format!("ip link set {} mtu {limit}", pod.pod_interface.as_deref()?))
-        });
+    let command = mismatch
+        .pod
+        .as_ref()
+        .and_then(|pod| inside(pod, &format!("ip link set {} mtu {limit}", pod.pod_interface.as_deref()?)));
     let mss = limit.saturating_sub(headers);
     Telling {
         title: format!(
@@ -42,7 +42,10 @@ fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
              {interface} takes {limit}. Larger ones depend on path MTU discovery. None need have come yet."
         ),
         fixes: vec![
-            now(command, format!("lower the pod's interface to {limit}: new connections announce {mss}")),
+            now(
+                command,
+                format!("lower the pod's interface to {limit}: new connections keep to segments of {mss}"),
+            ),
             durable(format!(
                 "set the pod MTU to {limit} in the CNI's configuration, or clamp on the node: nft add rule inet … forward tcp \
                  flags syn tcp option maxseg size set rt mtu"
