@@ -14,6 +14,7 @@ pub mod limits;
 pub mod nat;
 pub mod packet;
 pub mod packet_too_big;
+pub mod pmtu_exception;
 pub mod pod;
 pub mod roles;
 pub mod route;

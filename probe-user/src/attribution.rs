@@ -4,12 +4,16 @@
 mod namespace_index;
 mod namespace_names;
 mod netns_counters;
+mod netns_exceptions;
 mod netns_settings;
+mod pod_namespace;
 mod processes;
 
 pub use namespace_index::{NamespaceIdentity, NamespaceIndex};
 pub use netns_counters::{CounterReader, NetnsCountersError};
+pub use netns_exceptions::{ExceptionsError, learned_exceptions};
 pub use netns_settings::shown_settings;
+pub use pod_namespace::pod_namespace;
 
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pod::{Pod, PodSource};

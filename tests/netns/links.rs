@@ -1,6 +1,7 @@
 //! What is read over netlink: both ends of each veth, roles in the usual networks, changes while looking.
 mod capabilities;
 mod changes;
+mod exceptions;
 
 use anyhow::{Context as _, Result};
 use mtuprobe_tests::topology::{Lab, Namespace};

@@ -6,6 +6,7 @@ mod address;
 mod connection;
 mod device;
 mod discovery;
+mod exception;
 mod far_namespace;
 mod forwarding;
 mod listener;
@@ -21,6 +22,7 @@ mod visit;
 
 pub use connection::{Connection, NetlinkError};
 pub use discovery::Discovery;
+pub use exception::pmtu_exceptions;
 pub use monitor::{LinksResult, LinksUpdate, Monitor, MonitorOptions};
 pub use namespace_id::{NamespaceHandle, namespace_id};
 pub use visit::visit;

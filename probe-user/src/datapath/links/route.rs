@@ -14,7 +14,7 @@ use probe_core::model::route::Route;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// `RTAX_LOCK` is a mask of metrics; this one is `RTAX_MTU`.
-const MTU_LOCK: u32 = 1 << 2;
+pub(super) const MTU_LOCK: u32 = 1 << 2;
 
 /// The routes of one family in all tables; a multipath route is one per next hop.
 pub fn routes(connection: &mut Connection, family: Family) -> Result<Vec<Route>, NetlinkError> {
@@ -123,7 +123,7 @@ fn with_hop(route: &Route, hop: &RouteNextHop) -> Route {
     route
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(address) => Some((*address).into()),
         RouteAddress::Inet6(address) => Some((*address).into()),
