@@ -8,11 +8,14 @@
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
 //! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults; `mss`: what handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
+//! - [`discovery`]: what settings make of path MTU discovery.
+//! - [`probing`]: whether TCP's own probing rescued a flow, or would have.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
 
 mod changes;
 pub mod coverage;
+pub mod discovery;
 mod drops;
 mod errors;
 pub mod evidence;
@@ -25,6 +28,7 @@ mod ledger;
 mod mss;
 mod nat;
 pub mod place;
+pub mod probing;
 mod publish;
 mod report;
 pub mod rules;
@@ -205,6 +209,7 @@ impl Diagnoser {
 
     /// Judges a fault and publishes what is new about it.
     fn judge(&mut self, now: Time, key: &FaultKey) {
+        self.note_discovery(key);
         let Some(fault) = self.faults.get(key) else { return };
         let Some(judgement) = fault.judge(now) else { return };
         let state = if fault.closed.is_some() { State::Closed } else { State::Open };
@@ -244,11 +249,16 @@ impl Diagnoser {
 
     /// The last change before a fault began that concerns its interface.
     fn change_before(&self, fault: &Fault) -> Option<String> {
-        let interface = fault.limit.interface.as_deref()?;
+        let interface = fault.limit.interface.as_deref();
+        let setting = fault.setting_to_blame();
+        let concerns = |change: &Change| {
+            let is_of_setting = || setting.as_ref().is_some_and(|setting| change.object == *setting);
+            is_of_setting() || interface.is_some_and(|interface| change.object.contains(interface))
+        };
         let change = self.changes.iter().rev().find(|change| {
             change.time <= fault.first_seen + SECOND
                 && change.time + CHANGE_EXPLAINS >= fault.first_seen
-                && change.object.contains(interface)
+                && concerns(change)
         })?;
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
         Some(format!(
@@ -338,6 +348,9 @@ impl Diagnoser {
 fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
     if fault.key.pod != PodKey::Node && !topology.pods.iter().any(|pod| pod.key() == fault.key.pod) {
         return Some("the pod is gone".to_owned());
+    }
+    if let Some(why) = fault.setting_put_right(topology) {
+        return Some(why);
     }
     let largest = fault.flows.values().map(|flow| flow.largest).max()?;
     let gone = |name: &Option<String>| format!("{} is gone", name.as_deref().unwrap_or("the interface"));

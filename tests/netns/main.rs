@@ -15,6 +15,7 @@ mod oversize_dropped;
 mod oversize_fragmented;
 mod packet_too_big_implausible;
 mod pmtu_black_hole;
+mod pmtud_disabled;
 mod pod_mtu_exceeds_egress;
 mod pod_settings;
 mod recording;

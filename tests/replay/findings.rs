@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// All that is found so far: the kinds, and the reasons of black holes. Each has a recording at least.
-const FOUND: [&str; 15] = [
+const FOUND: [&str; 16] = [
     "pmtu_black_hole/silent_link_drop",
     "pmtu_black_hole/icmp_filtered",
     "pmtu_black_hole/icmp_lost",
@@ -22,6 +22,7 @@ const FOUND: [&str; 15] = [
     "pod_mtu_exceeds_egress",
     "overlay_mtu_exceeds_underlay",
     "bridge_mtu_mismatch",
+    "pmtud_disabled",
     "mtu_below_ipv6_minimum",
 ];
 

@@ -2,7 +2,9 @@
 use crate::model::Time;
 use crate::model::change::{Change, ChangeKind};
 use crate::model::interface::{Interface, Role};
+use crate::model::pod::Pod;
 use crate::model::route::Route;
+use crate::model::settings::Setting;
 use crate::model::topology::Topology;
 use std::collections::BTreeMap;
 
@@ -61,18 +63,16 @@ fn settings(now: Time, before: &Topology, after: &Topology) -> Vec<Change> {
     let mut changes = Vec::new();
     for (inode, new) in &after.settings {
         let Some(old) = before.settings.get(inode) else { continue };
-        let owner = if *inode == after.netns_inode {
-            Some("node".to_owned())
-        } else {
-            after.pod_in_netns(*inode).map(|pod| pod.display_name())
-        };
-        let Some(owner) = owner else { continue };
-        for (setting, to) in &new.values {
-            if let Some(from) = old.get(*setting).filter(|from| from != to) {
+        let pod = after.pod_in_netns(*inode);
+        if pod.is_none() && *inode != after.netns_inode {
+            continue;
+        }
+        for (&setting, to) in &new.values {
+            if let Some(from) = old.get(setting).filter(|from| from != to) {
                 changes.push(Change {
                     time: now,
                     what: ChangeKind::Setting,
-                    object: format!("{owner} {}", setting.name()),
+                    object: object_of_setting(pod, setting),
                     from: Some(from.to_string()),
                     to: Some(to.to_string()),
                 });
@@ -80,6 +80,12 @@ fn settings(now: Time, before: &Topology, after: &Topology) -> Vec<Change> {
         }
     }
     changes
+}
+
+/// How a change names a setting: whose it is, and which.
+pub(super) fn object_of_setting(pod: Option<&Pod>, setting: Setting) -> String {
+    let owner = pod.map_or_else(|| "node".to_owned(), Pod::display_name);
+    format!("{owner} {}", setting.name())
 }
 
 /// Pods come and go all the time: `attach` and `detach` lines tell that.

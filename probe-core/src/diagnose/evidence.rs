@@ -1,7 +1,9 @@
 //! What is known of one flow that met a limit.
+use super::discovery;
 use crate::model::finding::Reason;
 use crate::model::flow::{Flow, Protocol};
 use crate::model::packet::{Packet, Transport};
+use crate::model::settings::Discovery;
 use crate::model::{SECOND, Time};
 use std::collections::BTreeMap;
 
@@ -113,6 +115,8 @@ pub struct FlowEvidence {
     pub retransmits: u64,
     /// The connection ended with everything acknowledged, after its last drop.
     pub got_through: bool,
+    /// What settings of the sender's namespace make of path MTU discovery; as it was last when it was not on.
+    pub discovery: Discovery,
     /// Identities of the last few packets, to tie errors to them behind NAT.
     pub recent: Vec<PacketId>,
 }
@@ -145,6 +149,7 @@ impl FlowEvidence {
             after_told: 0,
             retransmits: 0,
             got_through: false,
+            discovery: Discovery::On,
             recent: Vec::new(),
         }
     }
@@ -198,6 +203,11 @@ impl FlowEvidence {
         self.flow == *flow
             || same_sender && (self.flow.dst == flow.dst || self.recent.contains(&PacketId::of(original)))
             || PacketId::of(original).is_telling() && self.recent.contains(&PacketId::of(original))
+    }
+
+    /// The sender's kernel throws errors about this flow away.
+    pub fn refuses_errors(&self) -> bool {
+        discovery::refuses_errors(self.discovery, self.flow.protocol)
     }
 
     /// At most a few packets of each size, by a protocol whose applications probe.

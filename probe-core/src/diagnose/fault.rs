@@ -141,6 +141,9 @@ impl Fault {
         self.last_seen = self.last_seen.max(now);
         if self.closed.take().is_some() {
             self.reopened = true;
+            // What met it before it was repaired tells nothing of it now.
+            self.packets_beyond += self.flows.values().map(|flow| flow.packets).sum::<u64>();
+            self.flows.clear();
         }
         if self.flows.len() >= MAX_FLOWS && !self.flows.contains_key(&flow) {
             self.packets_beyond += packets;
@@ -174,6 +177,10 @@ impl Fault {
             | Joint::FragmentFilter(_)
             | Joint::Announcement(_) => false,
         };
+        // Whether it arrives or not: the sender's kernel does not take it.
+        if flow.refuses_errors() && (is_unobserved || flow.told_at.is_some()) {
+            return Fate::Untold(Reason::IcmpIgnored);
+        }
         if is_unobserved {
             return unobserved_fate(flow, now);
         }

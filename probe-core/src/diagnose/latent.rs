@@ -1,4 +1,6 @@
 //! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
+mod pmtud;
+
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
@@ -45,6 +47,7 @@ pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
         found.extend(below_ipv6_minimum(topology, interface));
     }
     found.extend(topology.pods.iter().filter_map(|pod| egress(topology, pod)));
+    found.extend(pmtud::disabled(topology));
     found
 }
 

@@ -8,6 +8,7 @@ use crate::model::finding::{
 };
 use crate::model::interface::Role;
 use crate::model::pod::PodKey;
+use crate::model::settings::Setting;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,9 +171,12 @@ pub(super) fn cause(
     changed: Option<String>,
 ) -> Cause {
     let joint = &fault.key.joint;
+    let by_setting = fault.is_caused_by_setting();
     let affected: BTreeSet<&PodKey> = faults
         .values()
         .filter(|other| other.key.joint == *joint && other.pod.is_some())
+        // What a setting does to some pods has the same joint as what the joint does to the others.
+        .filter(|other| other.is_caused_by_setting() == by_setting)
         .map(|other| &other.key.pod)
         .collect();
     let limit = fault.limit.mtu.map_or_else(|| "less".to_owned(), |mtu| mtu.to_string());
@@ -199,8 +203,15 @@ pub(super) fn cause(
         Joint::FragmentFilter(_) => ("filter", "a filter drops fragments".to_owned()),
         Joint::Announcement(mtu) => ("path", format!("somebody announces an MTU of {mtu}")),
     };
+    let (id, scope, title) = if by_setting {
+        let (setting, value) = (Setting::IpNoPmtuDisc.name(), fault.discovery().value());
+        let title = format!("{title}; path MTU discovery is off where they come from ({setting} is {value})");
+        (format!("{joint:?} {setting}"), "pod", title)
+    } else {
+        (format!("{joint:?}"), scope, title)
+    };
     Cause {
-        id: short_id(&format!("{joint:?}"))[..4].to_owned(),
+        id: short_id(&id)[..4].to_owned(),
         title,
         scope,
         pods_affected: u32::try_from(affected.len()).unwrap_or(u32::MAX),

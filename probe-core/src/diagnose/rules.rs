@@ -11,6 +11,7 @@ pub mod oversize_dropped;
 pub mod oversize_fragmented;
 pub mod packet_too_big_implausible;
 pub mod pmtu_black_hole;
+pub mod pmtud_disabled;
 pub mod pod_mtu_exceeds_egress;
 pub mod veth_mtu_mismatch;
 
@@ -70,7 +71,7 @@ pub struct Telling {
 }
 
 /// All kinds that are diagnosed.
-pub static RULES: [&Rule; 11] = [
+pub static RULES: [&Rule; 12] = [
     &pmtu_black_hole::RULE,
     &fragments_lost::RULE,
     &oversize_dropped::RULE,
@@ -80,6 +81,7 @@ pub static RULES: [&Rule; 11] = [
     &pod_mtu_exceeds_egress::RULE,
     &overlay_mtu_exceeds_underlay::RULE,
     &bridge_mtu_mismatch::RULE,
+    &pmtud_disabled::RULE,
     &mtu_below_ipv6_minimum::RULE,
     &mss_exceeds_path::RULE,
 ];
@@ -150,6 +152,16 @@ impl Case<'_> {
         self.fault.witnesses.iter().cloned().collect::<Vec<_>>().join(", ")
     }
 
+    /// A command in the network namespace of the pod, or of the node.
+    fn at_sender(&self, command: &str) -> Option<String> {
+        self.fault.pod.as_ref().map_or(Some(command.to_owned()), |pod| inside(pod, command))
+    }
+
+    /// What switches path MTU discovery on again at the sender.
+    fn discover_again(&self) -> [Fix; 2] {
+        discover_again(self.at_sender("sysctl -w net.ipv4.ip_no_pmtu_disc=0"))
+    }
+
     /// A command that makes the sending pod's interface smaller; `None` where the sender is no pod of this node.
     fn shrink_sender(&self, mtu: u32) -> Option<String> {
         let pod = self.fault.pod.as_ref().filter(|_| self.fault.key.direction == Direction::FromPod)?;
@@ -186,6 +198,20 @@ pub(super) fn inside(pod: &Pod, command: &str) -> Option<String> {
         (None, Some(pid)) => Some(format!("nsenter --target {pid} --net {command}")),
         (None, None) => None,
     }
+}
+
+/// What switches path MTU discovery on again, with the command that does it at once.
+pub(super) fn discover_again(command: Option<String>) -> [Fix; 2] {
+    [
+        now(
+            command,
+            "errors are taken at once, and sockets made from then on send with DF; lost at the next pod restart",
+        ),
+        durable(
+            "take net.ipv4.ip_no_pmtu_disc out of what sets it: the pod's securityContext.sysctls, an init container, the \
+             CNI's tuning plugin; a new network namespace begins with 0 whatever the node has",
+        ),
+    ]
 }
 
 /// A fix that lasts until the next restart.

@@ -83,6 +83,18 @@ pub enum Discovery {
     AcceptsVerified,
 }
 
+impl Discovery {
+    /// The value of the setting.
+    pub const fn value(self) -> u32 {
+        match self {
+            Self::On => 0,
+            Self::PinsToMinimum => 1,
+            Self::IgnoresErrors => 2,
+            Self::AcceptsVerified => 3,
+        }
+    }
+}
+
 /// Settings of one network namespace. One that this kernel does not have, or that could not be read, is not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {

@@ -1,7 +1,9 @@
 //! `oversize_dropped`: packets too big for the egress were dropped and the sender was told.
 use super::{Case, Rule, Teller, Telling, durable, now};
+use crate::diagnose::discovery;
 use crate::diagnose::fault::Joint;
 use crate::model::finding::{Direction, Kind, Outcome, Severity};
+use crate::model::settings::{Discovery, Setting};
 
 /// The rule.
 pub static RULE: Rule = Rule {
@@ -48,6 +50,14 @@ fn tell(case: &Case<'_>) -> Telling {
         }
     });
     let mut fixes = Vec::new();
+    if told && case.fault.discovery() == Discovery::PinsToMinimum {
+        let setting = discovery::in_words(Discovery::PinsToMinimum).unwrap_or_default();
+        let settings = case.topology.settings_of(case.fault.pod.as_ref());
+        let minimum = settings.and_then(|settings| settings.get(Setting::MinPmtu));
+        let minimum = minimum.map_or_else(String::new, |minimum| format!(", {minimum} bytes here"));
+        explanation.push_str(&format!(" In its network namespace {setting}{minimum}."));
+        fixes.extend(case.discover_again());
+    }
     if let Some(mtu) = case.fault.limit.mtu {
         match case.fault.key.direction {
             Direction::FromPod | Direction::FromHost if beyond => {

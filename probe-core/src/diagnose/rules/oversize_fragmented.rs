@@ -1,5 +1,6 @@
 //! `oversize_fragmented`: packets too big are fragmented on this node.
 use super::{Case, Rule, Teller, Telling, durable, now};
+use crate::diagnose::discovery;
 use crate::diagnose::fault::Joint;
 use crate::model::finding::Kind;
 
@@ -48,6 +49,17 @@ fn tell(case: &Case<'_>) -> Telling {
         ),
     };
     let mut fixes = Vec::new();
+    let by_setting = case.fault.is_caused_by_setting();
+    let explanation = match discovery::in_words(case.fault.discovery()).filter(|_| by_setting) {
+        Some(setting) => {
+            fixes.extend(case.discover_again());
+            format!(
+                "{explanation} Its TCP sends without DF because path MTU discovery is off in the network namespace of \
+                 {who}: {setting}."
+            )
+        }
+        None => explanation,
+    };
     if let Some(mtu) = case.fault.limit.mtu {
         fixes.push(now(
             case.shrink_sender(mtu),

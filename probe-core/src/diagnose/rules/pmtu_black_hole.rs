@@ -1,6 +1,7 @@
 //! `pmtu_black_hole`: packets too big are dropped and the sender does not learn.
 use super::{Case, Rule, Teller, Telling, durable, inside, now};
 use crate::diagnose::fault::Joint;
+use crate::diagnose::{discovery, probing};
 use crate::model::finding::{Direction, Fix, Kind, Reason};
 
 /// The rule.
@@ -31,7 +32,10 @@ fn tell(case: &Case<'_>) -> Telling {
             case.joint(),
             in_short(reason)
         ),
-        explanation: explain(case, reason),
+        explanation: match probing::in_words(case.topology, case.fault, case.judgement) {
+            Some(probing) => format!("{} {probing}", explain(case, reason)),
+            None => explain(case, reason),
+        },
         fixes: fixes(case, reason),
     }
 }
@@ -98,6 +102,13 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
              never learns.",
             case.joint()
         ),
+        Reason::IcmpIgnored if case.fault.is_refused_by_setting() => format!(
+            "{seen}; {} takes {limit}. ICMP errors are made for them, and the sender's kernel does not take them: in the \
+             network namespace of {} {}.",
+            case.joint(),
+            case.who(),
+            discovery::in_words(case.fault.discovery()).unwrap_or_default()
+        ),
         Reason::IcmpIgnored if case.fault.flows.values().all(|flow| flow.told_at.is_none()) => format!(
             "{seen}; {} takes {limit}. ICMP errors are made for them where they cannot be followed, and the same connection \
              repeats packets of the same size two seconds later and more: its sender does not learn.",
@@ -124,6 +135,9 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
 fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
     let limit = case.fault.limit.mtu;
     let mut fixes = Vec::new();
+    if reason == Reason::IcmpIgnored && case.fault.is_refused_by_setting() {
+        fixes.extend(case.discover_again());
+    }
     match (&case.fault.key.joint, limit) {
         (Joint::Veth(ifindex), Some(mtu)) => fixes.extend(veth_fixes(case, *ifindex, mtu)),
         (Joint::Port(_), Some(mtu)) => {
@@ -145,10 +159,13 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
         }
         (Joint::SilentPath, _) | (_, None) => {
             let low = case.fault.limit.between.map_or(1280, |(low, _)| low);
-            let setting = "sysctl -w net.ipv4.tcp_mtu_probing=1";
-            let command =
-                case.fault.pod.as_ref().map_or(Some(setting.to_owned()), |pod| inside(pod, setting));
-            fixes.push(now(command, "TCP finds the size by itself (RFC 4821); lost at the next pod restart"));
+            if !probing::is_on(case.topology, case.fault) {
+                let command = case.at_sender("sysctl -w net.ipv4.tcp_mtu_probing=1");
+                fixes.push(now(
+                    command,
+                    "TCP finds the size by itself (RFC 4821); lost at the next pod restart",
+                ));
+            }
             fixes.push(durable(format!(
                 "clamp the MSS on the way out, or set a route MTU of about {low} to this destination; ask the operator of the path to let ICMP errors pass"
             )));
@@ -161,10 +178,22 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             if reason == Reason::IcmpFiltered {
                 fixes.push(durable("let ICMP destination-unreachable code 4 and ICMPv6 packet-too-big pass the filter named above (RFC 4890)"));
             }
-            fixes.push(durable(format!(
-                "set the pod MTU to {mtu} in the CNI's configuration, or raise {}",
-                case.joint()
-            )));
+            fixes.push(durable(match case.fault.key.joint {
+                Joint::Router(..) => format!(
+                    "set the pod MTU to {mtu} in the CNI's configuration, or have the path behind {} raised",
+                    case.joint()
+                ),
+                Joint::Veth(_)
+                | Joint::Port(_)
+                | Joint::Egress(..)
+                | Joint::Tunnel(_)
+                | Joint::PodDevice(..)
+                | Joint::SilentPath
+                | Joint::FragmentFilter(_)
+                | Joint::Announcement(_) => {
+                    format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {}", case.joint())
+                }
+            }));
         }
     }
     if let Some(mtu) = limit {
