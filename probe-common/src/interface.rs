@@ -51,8 +51,10 @@ pub struct InterfaceConfig {
     /// For a veth: largest packet, in bytes, that the other end takes (its MTU and the 4 bytes of slack that
     /// `is_skb_forwardable` grants); [`NO_LIMIT`] for any other device.
     pub peer_limit: u32,
+    /// MTU in bytes of the pod behind it; [`NO_LIMIT`] where there is none.
+    pub pod_mtu: u32,
 }
-const _: () = assert!(size_of::<InterfaceConfig>() == 24);
+const _: () = assert!(size_of::<InterfaceConfig>() == 28);
 
 /// Index into `InterfaceStats::by_protocol`: family (IPv4 0, IPv6 4) plus one of these.
 pub mod protocol_class {
@@ -95,10 +97,12 @@ pub struct InterfaceStats {
     pub candidates: u64,
     /// Candidates whose own egress was asked and is smaller.
     pub oversize: u64,
+    /// Candidates above the MTU of the pod behind the interface.
+    pub above_pod_mtu: u64,
     /// Largest packet (segment) in bytes.
     pub largest: u64,
 }
-const _: () = assert!(size_of::<InterfaceStats>() == 8 * (BUCKETS + 8 + 9));
+const _: () = assert!(size_of::<InterfaceStats>() == 8 * (BUCKETS + 8 + 10));
 
 impl InterfaceStats {
     /// All zero.
@@ -113,6 +117,7 @@ impl InterfaceStats {
         not_ip: 0,
         candidates: 0,
         oversize: 0,
+        above_pod_mtu: 0,
         largest: 0,
     };
 
@@ -137,6 +142,7 @@ impl InterfaceStats {
         self.not_ip += other.not_ip;
         self.candidates += other.candidates;
         self.oversize += other.oversize;
+        self.above_pod_mtu += other.above_pod_mtu;
         self.largest = self.largest.max(other.largest);
     }
 }

@@ -20,6 +20,7 @@ pub mod roles;
 pub mod route;
 pub mod settings;
 pub mod size_drop;
+pub mod size_histogram;
 pub mod tcp;
 pub mod topology;
 

@@ -53,13 +53,14 @@ fn special<const DIRECTION: u8, const L2: usize>(
     facts: u64,
 ) -> u64 {
     let facts = Facts::from_bits(facts);
-    // SAFETY: the context is valid for the whole program.
-    let (start, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
-    let network = start + L2;
     let Some(memory) = maps::window(Use::Hook) else { return Facts::ORDINARY.bits() };
     let window = Window::new(memory, 0);
     let flow = window.flow();
     flow.clear();
+    // After the helper: kept over its call, the end of the packet is widened by shifts, which the verifier refuses.
+    // SAFETY: the context is valid for the whole program.
+    let (start, end) = unsafe { ((*skb).data as usize, (*skb).data_end as usize) };
+    let network = start + L2;
     // SAFETY: all below `end`, as compared.
     unsafe {
         let transport = if facts.flags() & flag::IPV6 != 0 {

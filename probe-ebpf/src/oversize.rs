@@ -47,6 +47,9 @@ pub fn settle<const DIRECTION: u8>(
     facts: Facts,
 ) -> bool {
     stats.candidates += u64::from(facts.count());
+    if facts.size() > config.pod_mtu {
+        stats.above_pod_mtu += u64::from(facts.count());
+    }
     let Some(mut gate) = gate::<DIRECTION>(config, flow) else { return true };
     if gate.holds(facts.size(), facts.count()) {
         stats.oversize += u64::from(facts.count());

@@ -1,5 +1,5 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
-use crate::config::{PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig};
+use crate::config::{HistogramConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig};
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use probe_core::diagnose::rules::RULES;
@@ -23,6 +23,10 @@ pub enum Command {
     ///
     /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
     Watch(WatchArguments),
+    /// Packet sizes per pod and direction: how many of which size, with the pod's own MTU marked.
+    ///
+    /// Segmentation-offload packets count as the segments that they become. Exit status: 0; 2 nothing could be observed.
+    Histogram(HistogramArguments),
     /// Diagnose again what `watch --record` wrote: the same findings, on any machine and without privilege.
     ///
     /// Exit status: as that of the observation; 2 if the file cannot be read or is no recording.
@@ -50,6 +54,39 @@ pub struct WatchArguments {
     redact: bool,
 }
 
+/// Options of `histogram`.
+#[derive(Debug, Args)]
+pub struct HistogramArguments {
+    #[command(flatten)]
+    scope: ScopeArguments,
+
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+
+    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
+    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
+    pod: Vec<PodPattern>,
+
+    /// Show the counts so far again and again, for example every 2s; default: once, at the end.
+    #[arg(long, env = "MTUPROBE_INTERVAL", value_parser = interval)]
+    interval: Option<Duration>,
+
+    /// Two pods side by side (text only).
+    #[arg(long, env = "MTUPROBE_COMPARE", value_parser = BoolishValueParser::new())]
+    compare: bool,
+
+    /// How to hang on an interface: auto takes TCX wherever the kernel has it.
+    #[arg(long, env = "MTUPROBE_HOOK", value_enum, default_value_t = HookChoice::Auto)]
+    hook: HookChoice,
+}
+
+/// An interval of 100 ms or more.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < Duration::from_millis(100) { Err("at least 100ms".to_owned()) } else { Ok(interval) }
+}
+
 /// Options of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArguments {
@@ -66,6 +103,13 @@ pub struct ObserveArguments {
     #[command(flatten)]
     show: ShowArguments,
 
+    #[command(flatten)]
+    scope: ScopeArguments,
+}
+
+/// What is observed, and how long.
+#[derive(Debug, Args)]
+pub struct ScopeArguments {
     /// Stop after this time, for example 30s or 5m.
     #[arg(long, env = "MTUPROBE_DURATION", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
@@ -148,17 +192,34 @@ impl From<WatchArguments> for WatchConfig {
     fn from(arguments: WatchArguments) -> Self {
         let WatchArguments { observe, hook, record, redact } = arguments;
         Self {
-            output: observe.show.output,
-            duration: observe.duration,
-            selection: Selection {
-                pods: observe.show.pod,
-                interfaces: observe.interface,
-                uplinks: observe.uplink,
-            },
+            output: Some(observe.show.output),
+            duration: observe.scope.duration,
+            selection: observe.scope.selection(observe.show.pod),
             min_severity: observe.show.min_severity.into(),
             hook,
             record: record.map(|file| RecordConfig { file, redact }),
         }
+    }
+}
+
+impl ScopeArguments {
+    fn selection(&self, pods: Vec<PodPattern>) -> Selection {
+        Selection { pods, interfaces: self.interface.clone(), uplinks: self.uplink.clone() }
+    }
+}
+
+impl From<HistogramArguments> for HistogramConfig {
+    fn from(arguments: HistogramArguments) -> Self {
+        let HistogramArguments { scope, output, pod, interval, compare, hook } = arguments;
+        let observe = WatchConfig {
+            output: None,
+            duration: scope.duration,
+            selection: scope.selection(pod),
+            min_severity: Severity::Info,
+            hook,
+            record: None,
+        };
+        Self { observe, form: output, interval, compare }
     }
 }
 
@@ -188,7 +249,7 @@ mod tests {
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
-            Command::Replay(_) | Command::Explain(_) => panic!("another command"),
+            Command::Histogram(_) | Command::Replay(_) | Command::Explain(_) => panic!("another command"),
         }
     }
 
@@ -221,7 +282,7 @@ mod tests {
             "--hook=clsact",
         ])
         .expect("valid");
-        assert_eq!(config.output, OutputForm::Json);
+        assert_eq!(config.output, Some(OutputForm::Json));
         assert_eq!(config.duration, Some(Duration::from_secs(30)));
         assert_eq!(config.selection.pods.len(), 2);
         assert_eq!(config.selection.interfaces, ["eth0", "veth1"]);

@@ -31,11 +31,24 @@ pub struct ReplayConfig {
     pub min_severity: Severity,
 }
 
+/// What `histogram` was asked to do.
+#[derive(Clone, Debug)]
+pub struct HistogramConfig {
+    /// What to observe; nothing is told of findings.
+    pub observe: WatchConfig,
+    /// Form of the picture.
+    pub form: OutputForm,
+    /// Shown again so often; `None` shows the end only.
+    pub interval: Option<Duration>,
+    /// Two pods side by side.
+    pub compare: bool,
+}
+
 /// What `watch` was asked to do.
 #[derive(Clone, Debug)]
 pub struct WatchConfig {
-    /// Form of the output.
-    pub output: OutputForm,
+    /// Form in which findings and events are told; `None` tells nothing of them.
+    pub output: Option<OutputForm>,
     /// When to stop.
     pub duration: Option<Duration>,
     /// What to observe.

@@ -11,6 +11,7 @@ const FAILED: u8 = 2;
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Watch(arguments) => run::watch(arguments.into()),
+        Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Replay(arguments) => run::replay(&arguments.into()),
         Command::Explain(arguments) => run::explain(&arguments),
     };

@@ -3,6 +3,7 @@
 pub mod complaint;
 pub mod evidence;
 pub mod explanation;
+pub mod histogram;
 pub mod json_lines;
 #[cfg(test)]
 mod sample;
@@ -166,6 +167,16 @@ pub enum Message {
     },
     /// The last word.
     Summary(Summary),
+}
+
+/// Tells nothing.
+#[derive(Debug)]
+pub struct Silence;
+
+impl Writer for Silence {
+    fn write(&mut self, _message: &Message) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A form that results are told in.

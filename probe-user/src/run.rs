@@ -1,8 +1,10 @@
 //! The observation: every input in one loop, results to the output.
 
 mod attachments;
+mod companion;
 mod evidence;
 mod explain;
+mod histogram;
 mod namespaces;
 mod nat;
 mod observation;
@@ -17,6 +19,7 @@ mod verdict;
 mod voice;
 
 pub use explain::explain;
+pub use histogram::histogram;
 pub use replay::replay;
 pub use verdict::Verdict;
 
@@ -25,6 +28,7 @@ use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::links::LinksUpdate;
 use crate::output::wall_clock::{WallClock, monotonic_now};
 use anyhow::Context as _;
+use companion::{Alone, Companion};
 use observation::{Observation, Progress};
 use probe_core::model::nat::NatEntry;
 use recorded::RecordFile;
@@ -59,14 +63,19 @@ enum Input {
 /// # Errors
 /// It could not do its job: missing privilege, unknown interface, nothing could be attached and no tracepoint works.
 pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
+    observe_with(config, Alone)
+}
+
+/// Observes, and lets somebody look on.
+fn observe_with(config: WatchConfig, companion: impl Companion) -> anyhow::Result<Verdict> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the asynchronous runtime")?;
-    runtime.block_on(observe(config))
+    runtime.block_on(observe(config, companion))
 }
 
-async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
+async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::Result<Verdict> {
     let record = config.record.as_ref().map(RecordFile::create).transpose()?;
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (other_sender, others) = mpsc::unbounded_channel();
@@ -90,16 +99,20 @@ async fn observe(config: WatchConfig) -> anyhow::Result<Verdict> {
             Input::Report(report) => observation.handle_report(now, report, &attacher)?,
             Input::End => break,
         };
-        match progress {
-            Progress::GoOn => {}
-            Progress::NobodyListens => break,
+        let looked =
+            if observation.is_running() { companion.look(now, &observation)? } else { Progress::GoOn };
+        match (progress, looked) {
+            (Progress::GoOn, Progress::GoOn) => {}
+            (Progress::NobodyListens, _) | (_, Progress::NobodyListens) => break,
         }
         if !began && observation.has_begun() {
             began = true;
             inputs.end = duration.map(|duration| Instant::now() + duration);
         }
     }
-    let verdict = observation.end(monotonic_now())?;
+    let now = monotonic_now();
+    companion.look_last(now, &observation)?;
+    let verdict = observation.end(now)?;
     detach(attacher, inputs.signals, verdict).await;
     Ok(verdict)
 }

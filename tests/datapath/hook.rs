@@ -50,6 +50,7 @@ impl Hook {
             role: role::POD,
             limit: [NO_LIMIT, NO_LIMIT],
             peer_limit: NO_LIMIT,
+            pod_mtu: NO_LIMIT,
         }
     }
 

@@ -1,10 +1,11 @@
 //! The whole binary on real veths. Needs root; each network is made of namespaces of its own.
 //!
 //! One file per finding kind, then the networks in which nothing is wrong, the life of an observation, what it is
-//! given wrongly, what is recorded of it, and what lives beside it. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
+//! given wrongly, what is recorded of it, what lives beside it, and the other commands that observe. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
 mod bad_input;
 mod fragments_lost;
 mod healthy;
+mod histogram;
 mod lifecycle;
 mod links;
 mod mss_exceeds_path;

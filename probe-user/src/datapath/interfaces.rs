@@ -1,13 +1,16 @@
 //! Tells the kernel side how to treat each observed interface: where it counts, its part, and its limits.
 
 use super::load::{Datapath, DatapathError};
-use probe_common::interface::{InterfaceConfig, NO_LIMIT, role};
+use probe_common::interface::{InterfaceConfig, InterfaceStats, NO_LIMIT, role};
 use probe_common::oversize::TunnelLimit;
 use probe_common::record::direction::{EGRESS, INGRESS};
+use probe_common::size_bucket;
 use probe_core::diagnose::HookCounters;
+use probe_core::model::finding::Direction;
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::limits::LimitTable;
 use probe_core::model::route::Route;
+use probe_core::model::size_histogram::{SizeBucket, SizeHistogram};
 use probe_core::model::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +84,7 @@ impl Interfaces {
             if known.is_none() {
                 datapath.counters_mut().reset(slot)?;
             }
-            let config = config(interface, slot, &limits);
+            let config = config(topology, interface, slot, &limits);
             if known != Some(config) {
                 datapath.set_interface(config)?;
                 self.configured.insert(interface.ifindex, config);
@@ -133,6 +136,36 @@ impl Interfaces {
         Ok(hooks)
     }
 
+    /// Packet sizes at the interfaces of pods so far, each pod in both directions; in the order of ifindexes.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn size_histograms(
+        &self,
+        datapath: &Datapath,
+        topology: &Topology,
+    ) -> Result<Vec<SizeHistogram>, DatapathError> {
+        let mut histograms = Vec::new();
+        for config in self.configured.values().filter(|config| config.role == role::POD) {
+            let Some(pod) = topology.pod_behind(config.ifindex) else { continue };
+            let Some(interface) = topology.interface(config.ifindex) else { continue };
+            for (hook, direction) in [(INGRESS, Direction::FromPod), (EGRESS, Direction::ToPod)] {
+                let stats = datapath.counters().interface(config.slot, hook)?;
+                histograms.push(SizeHistogram {
+                    pod: pod.clone(),
+                    interface: interface.name.clone(),
+                    direction,
+                    buckets: buckets(&stats),
+                    packets: stats.packets(),
+                    bytes: stats.bytes,
+                    largest: u32::try_from(stats.largest).unwrap_or(u32::MAX),
+                    above_pod_mtu: stats.above_pod_mtu,
+                });
+            }
+        }
+        Ok(histograms)
+    }
+
     fn forget(&mut self, datapath: &mut Datapath, ifindex: u32) -> Result<(), DatapathError> {
         let Some(config) = self.configured.remove(&ifindex) else { return Ok(()) };
         datapath.clear_interface(ifindex)?;
@@ -176,18 +209,26 @@ impl Interfaces {
     }
 }
 
-fn config(interface: &Interface, slot: u32, limits: &LimitTable<'_>) -> InterfaceConfig {
+fn config(topology: &Topology, interface: &Interface, slot: u32, limits: &LimitTable<'_>) -> InterfaceConfig {
     let found = limits.of(interface.ifindex);
+    let pod_mtu = topology.pod_behind(interface.ifindex).and_then(|pod| pod.pod_mtu).unwrap_or(NO_LIMIT);
     let mut limit = [NO_LIMIT; 2];
-    limit[usize::from(INGRESS)] = found.ingress.unwrap_or(NO_LIMIT);
-    limit[usize::from(EGRESS)] = found.egress.unwrap_or(NO_LIMIT);
+    // What is above the pod's own MTU is counted among the candidates.
+    limit[usize::from(INGRESS)] = found.ingress.unwrap_or(NO_LIMIT).min(pod_mtu);
+    limit[usize::from(EGRESS)] = found.egress.unwrap_or(NO_LIMIT).min(pod_mtu);
     InterfaceConfig {
         ifindex: interface.ifindex,
         slot,
         role: role_number(interface.role),
         limit,
         peer_limit: found.peer.unwrap_or(NO_LIMIT),
+        pod_mtu,
     }
+}
+
+fn buckets(stats: &InterfaceStats) -> Vec<SizeBucket> {
+    let counts = stats.buckets.iter().enumerate();
+    counts.map(|(bucket, &packets)| SizeBucket { upper: size_bucket::upper_bound(bucket), packets }).collect()
 }
 
 fn packets_at(datapath: &Datapath, slot: u32) -> Result<u64, DatapathError> {

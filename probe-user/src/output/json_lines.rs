@@ -2,6 +2,8 @@
 
 mod wire;
 
+pub(in crate::output) use wire::PodWire;
+
 use super::wall_clock::WallClock;
 use super::{Message, Writer};
 use std::io::{self, Write};

@@ -22,7 +22,7 @@ pub(super) fn clock() -> WallClock {
     WallClock::at(UNIX_EPOCH + Duration::from_secs(1_783_000_920), 0)
 }
 
-fn pod() -> Pod {
+pub fn pod() -> Pod {
     Pod {
         namespace: Some("shop".to_owned()),
         name: Some("cart-7d9f".to_owned()),

@@ -22,6 +22,7 @@ use crate::system;
 use anyhow::bail;
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::nat::NatEntry;
+use probe_core::model::size_histogram::SizeHistogram;
 use probe_core::model::{SECOND, Time};
 use std::io;
 use tokio::sync::mpsc::UnboundedSender;
@@ -110,6 +111,21 @@ impl Observation {
     /// `start` was told.
     pub fn has_begun(&self) -> bool {
         self.phase != Phase::Beginning
+    }
+
+    /// Everything found at the start is attached.
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// When `start` was told.
+    pub fn began(&self) -> Time {
+        self.began
+    }
+
+    /// Packet sizes of all pods so far.
+    pub fn size_histograms(&self) -> anyhow::Result<Vec<SizeHistogram>> {
+        Ok(self.interfaces.size_histograms(&self.datapath, self.diagnoser.topology())?)
     }
 
     /// Reads the ring and the clock.

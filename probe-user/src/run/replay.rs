@@ -20,7 +20,7 @@ pub fn replay(config: &ReplayConfig) -> anyhow::Result<Verdict> {
     let about = || format!("replay {}", config.file.display());
     let file = File::open(&config.file).with_context(about)?;
     let reader = Reader::new(BufReader::new(file)).with_context(about)?;
-    let voice = Voice::new(config.output, &config.selection, config.min_severity, reader.clock());
+    let voice = Voice::new(Some(config.output), &config.selection, config.min_severity, reader.clock());
     let diagnoser = Diagnoser::new(reader.senses());
     Replay { voice, diagnoser, began: None, now: 0 }.run(reader, about)
 }

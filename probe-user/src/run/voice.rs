@@ -5,7 +5,7 @@ use crate::config::Selection;
 use crate::output::json_lines::JsonLines;
 use crate::output::text::Text;
 use crate::output::wall_clock::WallClock;
-use crate::output::{Message, Writer};
+use crate::output::{Message, Silence, Writer};
 use anyhow::Context as _;
 use probe_core::diagnose::Output;
 use probe_core::model::finding::{Finding, Severity};
@@ -22,10 +22,17 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    pub fn new(form: OutputForm, selection: &Selection, min_severity: Severity, clock: WallClock) -> Self {
+    /// `None` as the form tells nothing: somebody else shows what is seen.
+    pub fn new(
+        form: Option<OutputForm>,
+        selection: &Selection,
+        min_severity: Severity,
+        clock: WallClock,
+    ) -> Self {
         let writer: Box<dyn Writer> = match form {
-            OutputForm::Json => Box::new(JsonLines::new(io::stdout(), clock)),
-            OutputForm::Auto | OutputForm::Text => Box::new(Text::new(io::stdout(), clock)),
+            Some(OutputForm::Json) => Box::new(JsonLines::new(io::stdout(), clock)),
+            Some(OutputForm::Auto | OutputForm::Text) => Box::new(Text::new(io::stdout(), clock)),
+            None => Box::new(Silence),
         };
         let selection = selection.clone();
         Self { writer, selection, min_severity, loud: LoudFindings::default(), listened_to: true }

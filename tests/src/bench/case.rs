@@ -105,5 +105,6 @@ pub fn interface(network: &Network, mtu: u32) -> InterfaceConfig {
         role: role::POD,
         limit: [mtu, LARGE_MTU],
         peer_limit: NO_LIMIT,
+        pod_mtu: NO_LIMIT,
     }
 }

@@ -4,7 +4,8 @@ mod finding;
 
 use super::super::wall_clock::WallClock;
 use super::super::{AttachedInterface, Message, Sense};
-use finding::{FindingWire, FlowWire, PodWire};
+pub(in crate::output) use finding::PodWire;
+use finding::{FindingWire, FlowWire};
 use probe_core::diagnose::{DropReport, Output, PacketTooBigReport};
 use probe_core::model::Time;
 use probe_core::model::change::Change;

@@ -46,7 +46,7 @@ struct CauseWire<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(in super::super) struct PodWire<'a> {
+pub(in crate::output) struct PodWire<'a> {
     namespace: Option<&'a str>,
     name: Option<&'a str>,
     uid: Option<&'a str>,
