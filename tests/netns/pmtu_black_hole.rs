@@ -1,6 +1,6 @@
 //! Packets too big are dropped and the sender does not learn.
-use anyhow::Result;
-use mtuprobe_tests::probe::{Expected, Run};
+use anyhow::{Result, ensure};
+use mtuprobe_tests::probe::{Expected, PATIENCE, Report, Run};
 use mtuprobe_tests::topology::network::UPLINK;
 use mtuprobe_tests::topology::{Family, Network, OuterDf, Overlay, Plan, Pod};
 use mtuprobe_tests::traffic::{Datagrams, Df, Exchange, Transfer};
@@ -209,4 +209,102 @@ fn a_locked_route_in_the_pod_ignores_the_error() -> Result<()> {
     let transfer = exchange.run(pod, network.address("server", Family::V4)?)?;
     assert!(transfer.stalled(), "{transfer:?}");
     probe.stop()?.expect(&[black_hole(&network, "icmp_ignored", Family::V4).direction("from_pod")])
+}
+
+/// A finding about a flow that got through all the same because its TCP probes, and says so.
+fn rescued(report: &Report, expected: &[Expected]) -> Result<()> {
+    report.expect(expected)?;
+    for expected in expected {
+        let finding = report.one(expected)?;
+        let explanation = finding.text("explanation");
+        ensure!(explanation.contains("got through all the same"), "{explanation}");
+        ensure!(explanation.contains("net.ipv4.tcp_mtu_probing is 1"), "{explanation}");
+    }
+    Ok(())
+}
+
+#[test]
+fn probing_rescues_tcp_from_a_silent_router() -> Result<()> {
+    let mut network = Plan::new().far(1400).pod(Pod::routed("pod")).build()?;
+    network.serve(&["far"])?;
+    network.filter_packet_too_big("router", "output")?;
+    let (pod, far) = (network.namespace("pod")?, network.address("far", Family::V4)?);
+    pod.set("net/ipv4/tcp_mtu_probing", "1")?;
+    let probe = Run::watch(network.node()).start()?;
+    let large = Exchange::push(200_000).limit(PATIENCE).start(pod, far)?;
+    // What is small passes all the while.
+    for _ in 0..12 {
+        assert!(Exchange::rounds(100, 100, 5).run(pod, far)?.complete);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let large = large.join()??;
+    assert!(large.complete && large.took > Duration::from_secs(1), "{large:?}");
+    let report = probe.stop()?;
+    let expected = Expected::black_hole("path_silent")
+        .severity("warning")
+        .outcome("recovered")
+        .pod(network.lab().full_name("pod"))
+        .direction("from_pod")
+        .limit_is("path", "bounds");
+    rescued(&report, std::slice::from_ref(&expected))?;
+    let bounds = report.one(&expected)?.json()["limit"]["between"].clone();
+    assert!(bounds[0].as_u64().is_some_and(|passes| passes <= 1400), "{bounds}");
+    assert_eq!(bounds[1], 1500);
+    Ok(())
+}
+
+#[test]
+fn probing_rescues_tcp_whose_errors_are_filtered() -> Result<()> {
+    let mut network = Plan::new().uplink(1400).pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    network.filter_packet_too_big("pod", "input")?;
+    let pod = network.namespace("pod")?;
+    pod.set("net/ipv4/tcp_mtu_probing", "1")?;
+    let probe = Run::watch(network.node()).start()?;
+    for family in Family::ALL {
+        let exchange = Exchange::push(200_000).limit(PATIENCE);
+        let transfer = exchange.run(pod, network.address("server", family)?)?;
+        assert!(transfer.complete && transfer.took > Duration::from_secs(1), "{transfer:?}");
+    }
+    let expected = Family::ALL.map(|family| {
+        Expected::black_hole("icmp_filtered")
+            .severity("warning")
+            .outcome("recovered")
+            .pod(network.lab().full_name("pod"))
+            .family(family.name())
+            .limit(1400)
+    });
+    rescued(&probe.stop()?, &expected)
+}
+
+#[test]
+fn whether_probing_helps_at_a_veth_depends_on_its_kind() -> Result<()> {
+    let mut network = ["0", "1", "2"]
+        .iter()
+        .fold(Plan::new(), |plan, mode| {
+            plan.pod(Pod::routed(&format!("probing{mode}")).mtu(1500).host_mtu(1400))
+        })
+        .build()?;
+    network.serve(&["server"])?;
+    let server = network.address("server", Family::V4)?;
+    let probe = Run::watch(network.node()).start()?;
+    let mut transfers = Vec::new();
+    for mode in ["0", "1", "2"] {
+        let pod = network.namespace(&format!("probing{mode}"))?;
+        pod.set("net/ipv4/tcp_mtu_probing", mode)?;
+        transfers.push(Exchange::rounds(1448, 10, 1).limit(STALL).start(pod, server)?);
+    }
+    let complete =
+        transfers.into_iter().map(|task| Ok(task.join()??.complete)).collect::<Result<Vec<_>>>()?;
+    assert_eq!(complete, [false, false, true]);
+    let report = probe.stop()?;
+    for (mode, words) in
+        [("0", "1 would not help"), ("1", "is 1 in the sender's network namespace and does not help")]
+    {
+        let pod = network.lab().full_name(&format!("probing{mode}"));
+        let finding = report.one(&Expected::black_hole("silent_link_drop").pod(pod).severity("critical"))?;
+        let explanation = finding.text("explanation");
+        assert!(explanation.contains(words) && explanation.contains("2 would"), "{explanation}");
+    }
+    Ok(())
 }

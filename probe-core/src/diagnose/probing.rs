@@ -9,6 +9,10 @@ use crate::model::{SECOND, Time};
 
 /// Value of the setting when TCP probes only after it met a black hole.
 const AFTER_BLACK_HOLE: u32 = 1;
+/// `TCP_RTO_MIN`.
+const RTO_MIN: Time = SECOND / 5;
+/// Timeouts double up to two minutes (`TCP_RTO_MAX`).
+const MAX_DOUBLINGS: u32 = 9;
 /// Timeouts before it does, where the setting is not known (`TCP_RETR1`).
 const TIMEOUTS: u32 = 3;
 
@@ -45,10 +49,16 @@ pub fn in_words(topology: &Topology, fault: &Fault, judgement: Judgement) -> Opt
              not for a loss; 2 would, for it begins with small segments."
         ),
         (0, false) => {
-            format!("{is}; with 1, TCP would find the size by itself after {} timeouts.", timeouts(settings))
+            format!(
+                "{is}; with 1, TCP would find the size by itself once it stood still for {}.",
+                seconds(detection(settings))
+            )
         }
         (AFTER_BLACK_HOLE, false) => {
-            format!("{is}: TCP finds the size by itself after {} timeouts.", timeouts(settings))
+            format!(
+                "{is}: TCP finds the size by itself once it stood still for {}.",
+                seconds(detection(settings))
+            )
         }
         _ => {
             let base = settings.get(Setting::TcpBaseMss)?;
@@ -70,8 +80,11 @@ pub fn is_on(topology: &Topology, fault: &Fault) -> bool {
     })
 }
 
-fn timeouts(settings: &Settings) -> u32 {
-    settings.get(Setting::TcpRetries1).unwrap_or(TIMEOUTS)
+/// How long a connection stands still before it probes (`retransmits_timed_out` with `tcp_retries1` and `TCP_RTO_MIN`); the
+/// first timeout after that makes it.
+fn detection(settings: &Settings) -> Time {
+    let timeouts = settings.get(Setting::TcpRetries1).unwrap_or(TIMEOUTS).min(MAX_DOUBLINGS);
+    ((2 << timeouts) - 1) * RTO_MIN
 }
 
 /// Bytes of network and TCP header without options.
@@ -84,5 +97,8 @@ fn header_length(family: Family) -> u32 {
 
 fn seconds(delay: Time) -> String {
     let tenths = delay / (SECOND / 10);
-    format!("{}.{} s", tenths / 10, tenths % 10)
+    match tenths % 10 {
+        0 => format!("{} s", tenths / 10),
+        rest => format!("{}.{rest} s", tenths / 10),
+    }
 }

@@ -40,7 +40,10 @@ struct Stall {
     last: Time,
     una: u32,
     retransmissions: u64,
+    /// Smallest size that is known to be lost.
     segment: u32,
+    /// Size of the last repetition, which may get through yet.
+    repeated: u32,
 }
 
 impl Stall {
@@ -88,6 +91,7 @@ impl Stalls {
             una: event.snd_una,
             retransmissions: 0,
             segment: event.segment,
+            repeated: event.segment,
         });
         if stall.una != event.snd_una {
             *stall = Stall {
@@ -95,15 +99,18 @@ impl Stalls {
                 began: event.time.saturating_sub(timeout),
                 una: event.snd_una,
                 retransmissions: 0,
+                segment: event.segment,
+                repeated: event.segment,
                 ..stall.clone()
             };
-            stall.segment = event.segment;
         }
         // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one.
         if event.seq == event.snd_una {
             stall.retransmissions += packets;
         }
-        stall.segment = stall.segment.min(event.segment);
+        // What is repeated once more did not arrive. TCP that probes (RFC 4821) makes its segments smaller meanwhile.
+        stall.segment = stall.segment.min(stall.repeated);
+        stall.repeated = event.segment;
         stall.last = event.time;
     }
 
