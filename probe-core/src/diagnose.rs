@@ -10,7 +10,9 @@
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - [`discovery`]: what settings make of path MTU discovery.
 //! - [`probing`]: whether TCP's own probing rescued a flow, or would have.
+//! - [`exceptions`]: path MTUs that were learned: proof that a sender was told, and those that nothing explains.
 //! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
+//!   `standing` opens and closes what stands without packets.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings.
 
 mod changes;
@@ -19,6 +21,7 @@ pub mod discovery;
 mod drops;
 mod errors;
 pub mod evidence;
+pub mod exceptions;
 pub mod fault;
 #[cfg(test)]
 mod fixtures;
@@ -35,6 +38,7 @@ pub mod rules;
 #[cfg(test)]
 mod scenarios;
 mod stalls;
+mod standing;
 mod subject;
 
 pub use coverage::HookCounters;
@@ -48,6 +52,7 @@ use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use coverage::Coverages;
+use exceptions::Exceptions;
 use fault::{Fault, FaultKey, Joint};
 use ledger::SeenError;
 use mss::Announcements;
@@ -79,6 +84,7 @@ pub struct Diagnoser {
     coverages: Coverages,
     stalls: Stalls,
     announcements: Announcements,
+    exceptions: Exceptions,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
     next_tick: Option<Time>,
@@ -99,6 +105,7 @@ impl Diagnoser {
             coverages: Coverages::default(),
             stalls: Stalls::default(),
             announcements: Announcements::default(),
+            exceptions: Exceptions::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),
             next_tick: None,
@@ -128,7 +135,10 @@ impl Diagnoser {
             Event::TcpRetransmit(retransmit) => self.handle_tcp_retransmit(now, &retransmit),
             Event::TcpStateChange(change) => self.handle_tcp_state_change(now, &change),
             Event::TcpMss(seen) => self.handle_tcp_mss(now, &seen),
-            Event::Lost(lost) => self.output.push_back(Output::Lost(lost)),
+            Event::Lost(lost) => {
+                self.exceptions.doubt(now);
+                self.output.push_back(Output::Lost(lost));
+            }
         }
     }
 
@@ -144,6 +154,7 @@ impl Diagnoser {
         while self.changes.front().is_some_and(|change| change.time + CHANGE_EXPLAINS < now) {
             self.changes.pop_front();
         }
+        self.exceptions.begin(now);
         self.name_pods();
         self.close_what_is_gone(now);
         self.compare_mismatches(now);
@@ -314,33 +325,6 @@ impl Diagnoser {
         self.faults.retain(|_, fault| fault.closed.as_ref().is_none_or(|(time, _)| time + FORGET >= now));
         self.published.retain(|key, _| self.faults.contains_key(key));
         self.retracted.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
-    }
-
-    /// Opens and closes the findings of mismatches.
-    fn compare_mismatches(&mut self, now: Time) {
-        let configured = latent::mismatches(&self.topology);
-        let announced = self.announcements.mismatches(&self.topology);
-        let found: BTreeMap<String, Finding> = configured
-            .iter()
-            .chain(&announced)
-            .filter_map(|mismatch| publish::latent(&self.topology, mismatch, now))
-            .map(|finding| (finding.id.clone(), finding))
-            .collect();
-        for (id, known) in &mut self.latent {
-            if !found.contains_key(id) && known.state == State::Open {
-                known.state = State::Closed;
-                known.ended = Some(now);
-                self.output.push_back(Output::Finding(known.clone()));
-            }
-        }
-        for (id, finding) in found {
-            let known = self.latent.get(&id);
-            if known.is_none_or(|known| known.state != State::Open || known.severity != finding.severity) {
-                self.output.push_back(Output::Finding(finding.clone()));
-                self.latent.insert(id, finding);
-            }
-        }
-        self.latent.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
     }
 }
 

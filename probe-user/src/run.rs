@@ -16,6 +16,7 @@ mod senses;
 mod signals;
 mod topology_feed;
 mod verdict;
+mod visits;
 mod voice;
 
 pub use explain::explain;
@@ -54,6 +55,8 @@ enum Input {
     Report(Report),
     /// Translated connections were read.
     Nat(io::Result<Vec<NatEntry>>),
+    /// Namespaces were visited.
+    Visited(visits::Found),
     /// Somebody wants an end, or the time is over.
     End,
 }
@@ -96,6 +99,7 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
             Input::Tick => observation.handle_tick(now, &attacher)?,
             Input::Links(links) => observation.handle_links(now, *links, &attacher)?,
             Input::Nat(answer) => observation.handle_nat(now, answer, &attacher)?,
+            Input::Visited(found) => observation.handle_visits(now, found, &attacher)?,
             Input::Report(report) => observation.handle_report(now, report, &attacher)?,
             Input::End => break,
         };

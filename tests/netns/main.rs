@@ -16,6 +16,7 @@ mod oversize_dropped;
 mod oversize_fragmented;
 mod packet_too_big_implausible;
 mod pmtu_black_hole;
+mod pmtu_exception_suspicious;
 mod pmtud_disabled;
 mod pod_mtu_exceeds_egress;
 mod pod_settings;

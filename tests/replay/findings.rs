@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// All that is found so far: the kinds, and the reasons of black holes. Each has a recording at least.
-const FOUND: [&str; 16] = [
+const FOUND: [&str; 17] = [
     "pmtu_black_hole/silent_link_drop",
     "pmtu_black_hole/icmp_filtered",
     "pmtu_black_hole/icmp_lost",
@@ -18,6 +18,7 @@ const FOUND: [&str; 16] = [
     "oversize_dropped",
     "oversize_fragmented",
     "packet_too_big_implausible",
+    "pmtu_exception_suspicious",
     "veth_mtu_mismatch",
     "pod_mtu_exceeds_egress",
     "overlay_mtu_exceeds_underlay",

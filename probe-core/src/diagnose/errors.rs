@@ -19,6 +19,9 @@ pub(super) const IPV4_MIN_PMTU: u32 = 552;
 impl Diagnoser {
     pub(super) fn handle_packet_too_big(&mut self, now: Time, seen: &PacketTooBigSeen) {
         let Transport::PacketTooBig { next_hop_mtu, original } = &seen.packet.transport else { return };
+        if let Some(original) = original {
+            self.exceptions.note_error(seen.time, original.flow.dst, *next_hop_mtu);
+        }
         let Some(interface) = self.topology.interface(seen.ifindex) else { return };
         let role = interface.role;
         let name = interface.name.clone();
@@ -94,6 +97,7 @@ impl Diagnoser {
         let Transport::PacketTooBig { next_hop_mtu, original: Some(original) } = &packet.transport else {
             return;
         };
+        self.exceptions.note_error(drop.time, original.flow.dst, *next_hop_mtu);
         let in_pod = self.pod_of_drop(drop);
         let place = match &in_pod {
             Some(pod) => {
@@ -150,6 +154,9 @@ impl Diagnoser {
             (Some(route), Some(device)) => Some(route.min(device)),
             (route, device) => route.or(device),
         };
+        if let Some(mtu) = mtu {
+            self.exceptions.note_error(generated.time, packet.flow.dst, mtu);
+        }
         let came_by = Some(generated.ifindex);
         let subject = subject::of_packet(&self.topology, &packet.flow, came_by, generated.egress_ifindex);
         self.output.push_back(Output::PacketTooBig(PacketTooBigReport {

@@ -109,6 +109,8 @@ pub struct FlowEvidence {
     pub told_at: Option<Time>,
     /// Errors whose drop was witnessed.
     pub errors_dropped: u64,
+    /// The sender's routing has learned a path MTU from an error about it.
+    pub accepted: bool,
     /// Packets that met the limit long after the sender was told.
     pub after_told: u64,
     /// Retransmissions of the flow.
@@ -146,6 +148,7 @@ impl FlowEvidence {
             errors_delivered: 0,
             told_at: None,
             errors_dropped: 0,
+            accepted: false,
             after_told: 0,
             retransmits: 0,
             got_through: false,

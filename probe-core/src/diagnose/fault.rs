@@ -75,6 +75,8 @@ pub struct Fault {
     pub error_drops: BTreeSet<String>,
     /// Errors to the sender of this fault would have been seen.
     pub errors_observable: bool,
+    /// An announcement made an exception in the sender's routing.
+    pub took_effect: bool,
     /// A hook saw the packets as well.
     pub seen_at_hook: bool,
     /// When the first packet met it.
@@ -128,6 +130,7 @@ impl Fault {
             witnesses: BTreeSet::new(),
             error_drops: BTreeSet::new(),
             errors_observable: true,
+            took_effect: false,
             seen_at_hook: false,
             first_seen: now,
             last_seen: now,
@@ -163,7 +166,8 @@ impl Fault {
         if matches!(self.key.joint, Joint::SilentPath) {
             return Fate::Untold(Reason::PathSilent);
         }
-        if flow.errors_dropped > 0 {
+        // One that got through is enough.
+        if flow.errors_dropped > 0 && !flow.accepted {
             return Fate::Untold(Reason::IcmpFiltered);
         }
         let is_unobserved = match self.key.joint {
@@ -347,9 +351,10 @@ impl Fault {
 
     fn judge_announcement(&self) -> Judgement {
         // Accepted below the sender's floor means a path MTU below every real one.
-        let lowered = self.flows.values().any(|flow| flow.told_at.is_some())
-            && self.limit.mtu.is_some_and(|mtu| mtu < super::errors::IPV4_MIN_PMTU)
-            && self.key.family == Family::Ipv4;
+        let lowered = self.took_effect
+            || self.flows.values().any(|flow| flow.told_at.is_some())
+                && self.limit.mtu.is_some_and(|mtu| mtu < super::errors::IPV4_MIN_PMTU)
+                && self.key.family == Family::Ipv4;
         Judgement {
             kind: Kind::PacketTooBigImplausible,
             reason: None,

@@ -1,10 +1,12 @@
 //! From faults and mismatches to findings.
+use super::exceptions::{Oddity, Suspicion};
 use super::fault::{Fault, FaultKey, Joint, Judgement};
 use super::latent::Mismatch;
 use super::rules::{self, Case, Teller, Telling};
 use super::short_id;
 use crate::model::finding::{
-    Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, Outcome, Severity, State,
+    Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, LimitAt, LimitHow,
+    Outcome, Severity, State,
 };
 use crate::model::interface::Role;
 use crate::model::pod::PodKey;
@@ -257,6 +259,54 @@ pub(super) fn latent(topology: &Topology, mismatch: &Mismatch, now: Time) -> Opt
         flows: Vec::new(),
         counts: Counts::default(),
         first_seen: now,
+        last_seen: now,
+        ended: None,
+        impact: Impact::default(),
+        chain: None,
+        title,
+        explanation,
+        fixes,
+    })
+}
+
+/// The finding of a learned path MTU that nothing explains.
+pub(super) fn exception(topology: &Topology, suspicion: &Suspicion, now: Time) -> Option<Finding> {
+    let kind = Kind::PmtuExceptionSuspicious;
+    let Teller::Exception(tell) = rules::rule(kind)?.tell else { return None };
+    let Telling { title, explanation, fixes } = tell(suspicion);
+    let Suspicion { netns, family, mtu, oddity, .. } = suspicion;
+    let cause = Cause {
+        id: short_id(&format!("{kind:?} {mtu}"))[..4].to_owned(),
+        title: format!("somebody announces a path MTU of {mtu}"),
+        scope: "path",
+        pods_affected: u32::from(suspicion.pod.is_some()),
+        pods_total: u32::try_from(topology.pods.len()).unwrap_or(u32::MAX),
+        changed: None,
+    };
+    Some(Finding {
+        id: short_id(&format!("{kind:?} {netns} {family:?} {mtu} {oddity:?}")),
+        state: State::Open,
+        kind,
+        reason: None,
+        severity: if suspicion.used { Severity::Warning } else { Severity::Info },
+        certainty: match oddity {
+            Oddity::Absurd => Certainty::Confirmed,
+            // That something was not seen is one sense.
+            Oddity::Unexplained => Certainty::Suspected,
+        },
+        family: Some(*family),
+        cause: Some(cause),
+        pod: suspicion.pod.clone(),
+        pods: Vec::new(),
+        direction: Some(if suspicion.pod.is_some() { Direction::FromPod } else { Direction::FromHost }),
+        limit: Limit {
+            interface: suspicion.interface.clone(),
+            ..Limit::known(*mtu, LimitAt::Unknown, LimitHow::Icmp, None)
+        },
+        outcome: if suspicion.used { Outcome::Delivered } else { Outcome::Latent },
+        flows: Vec::new(),
+        counts: Counts::default(),
+        first_seen: now.saturating_sub(Time::from(suspicion.age) * SECOND),
         last_seen: now,
         ended: None,
         impact: Impact::default(),

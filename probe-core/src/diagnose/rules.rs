@@ -11,10 +11,12 @@ pub mod oversize_dropped;
 pub mod oversize_fragmented;
 pub mod packet_too_big_implausible;
 pub mod pmtu_black_hole;
+pub mod pmtu_exception_suspicious;
 pub mod pmtud_disabled;
 pub mod pod_mtu_exceeds_egress;
 pub mod veth_mtu_mismatch;
 
+use super::exceptions::Suspicion;
 use super::fault::{Fault, Judgement};
 use super::latent::Mismatch;
 use crate::model::finding::{Direction, Fix, FixWhen, Kind, Reason};
@@ -46,6 +48,8 @@ pub enum Teller {
     Traffic(fn(&Case<'_>) -> Telling),
     /// Of a mismatch that none may have met.
     Latent(fn(&Topology, &Mismatch) -> Telling),
+    /// Of a path MTU that was learned.
+    Exception(fn(&Suspicion) -> Telling),
 }
 
 /// A fault to tell of.
@@ -71,12 +75,13 @@ pub struct Telling {
 }
 
 /// All kinds that are diagnosed.
-pub static RULES: [&Rule; 12] = [
+pub static RULES: [&Rule; 13] = [
     &pmtu_black_hole::RULE,
     &fragments_lost::RULE,
     &oversize_dropped::RULE,
     &oversize_fragmented::RULE,
     &packet_too_big_implausible::RULE,
+    &pmtu_exception_suspicious::RULE,
     &veth_mtu_mismatch::RULE,
     &pod_mtu_exceeds_egress::RULE,
     &overlay_mtu_exceeds_underlay::RULE,

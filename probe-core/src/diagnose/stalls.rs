@@ -18,6 +18,8 @@ const RETRANSMISSIONS: u64 = 3;
 const STANDS_STILL: Time = SECOND;
 /// Stalls and acknowledgements are remembered so long.
 const REMEMBERED: Time = 60 * SECOND;
+/// A connection that repeated something so recently is looked at by other senses.
+const LOOKED_AT: Time = 10 * SECOND;
 /// At most so many of each.
 const MAX_REMEMBERED: usize = 4096;
 /// A segment that is not acknowledged is first repeated after this time or more (`TCP_RTO_MIN`; a tail loss probe of a
@@ -147,6 +149,12 @@ impl Stalls {
         if self.acknowledged.len() > MAX_REMEMBERED {
             self.forget(now);
         }
+    }
+
+    /// The network namespaces of connections that stand still.
+    pub fn namespaces(&self, now: Time) -> impl Iterator<Item = u32> + '_ {
+        let recent = self.stalls.values().filter(move |stall| stall.last + LOOKED_AT > now);
+        recent.map(|stall| stall.netns)
     }
 
     fn forget(&mut self, now: Time) {

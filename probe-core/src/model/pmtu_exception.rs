@@ -19,6 +19,8 @@ pub struct PmtuException {
     pub locked: bool,
     /// Seconds until it is forgotten.
     pub expires: u32,
+    /// Sockets that hold on to it at this moment (references beyond that of the table, `rta_clntref`).
+    pub users: u32,
     /// Index of the device that packets leave by, in that namespace.
     pub ifindex: Option<u32>,
     /// Its name there.
@@ -69,6 +71,7 @@ mod tests {
             mtu: 1400,
             locked: false,
             expires: 590,
+            users: 0,
             ifindex: None,
             interface: None,
             gateway: None,

@@ -17,6 +17,7 @@ mod interface;
 mod line;
 mod mirror;
 mod packet;
+mod pmtu_exception;
 mod pod;
 pub mod reader;
 pub mod recorder;

@@ -9,6 +9,7 @@ use super::pod_settings::SettingsReader;
 use super::recorded::{RecordFile, RecordedDiagnoser};
 use super::senses;
 use super::verdict::Verdict;
+use super::visits::{Found, Visits};
 use super::voice::Voice;
 use crate::config::{Urgency, WatchConfig};
 use crate::datapath::attach::{Attacher, Report};
@@ -62,6 +63,7 @@ pub(super) struct Observation {
     namespaces: Namespaces,
     settings: SettingsReader,
     nat: NatReader,
+    visits: Visits,
     diagnoser: RecordedDiagnoser,
     tracepoints: Vec<Tracepoint>,
     phase: Phase,
@@ -93,7 +95,8 @@ impl Observation {
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
             settings: opened.settings,
-            nat: NatReader::new(inputs),
+            nat: NatReader::new(inputs.clone()),
+            visits: Visits::new(inputs),
             diagnoser: RecordedDiagnoser::new(senses, record, clock)?,
             tracepoints: opened.tracepoints,
             phase: Phase::Beginning,
@@ -148,6 +151,7 @@ impl Observation {
         if self.diagnoser.wants_nat() {
             self.nat.ask(now);
         }
+        self.visits.ask(now, self.diagnoser.topology(), || self.diagnoser.wants_a_look(now));
         for request in self.attachments.due(now) {
             attacher.attach(request);
         }
@@ -198,6 +202,19 @@ impl Observation {
     ) -> anyhow::Result<Progress> {
         let entries = self.nat.take(now, answer);
         self.diagnoser.handle_nat(now, &entries);
+        self.advance(now, attacher)
+    }
+
+    /// Takes in what was found in namespaces.
+    pub fn handle_visits(
+        &mut self,
+        now: Time,
+        found: Found,
+        attacher: &Attacher,
+    ) -> anyhow::Result<Progress> {
+        for read in self.visits.take(now, found) {
+            self.diagnoser.handle_exceptions(now, read);
+        }
         self.advance(now, attacher)
     }
 
@@ -305,8 +322,10 @@ impl Observation {
     }
 
     fn senses(&self, attached: usize) -> Vec<Sense> {
+        let topology = self.diagnoser.topology();
         let mut senses = senses::told(&self.failures, attached, &self.tracepoints);
-        senses.push(self.settings.sense(self.diagnoser.topology()));
+        senses.push(Visits::netlink_sense(topology));
+        senses.push(self.settings.sense(topology));
         senses
     }
 

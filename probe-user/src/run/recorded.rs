@@ -11,7 +11,9 @@ use probe_core::model::Time;
 use probe_core::model::event::Event;
 use probe_core::model::finding::Finding;
 use probe_core::model::nat::NatEntry;
+use probe_core::model::pmtu_exception::NetnsExceptions;
 use probe_core::model::topology::Topology;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
 
@@ -77,6 +79,11 @@ impl RecordedDiagnoser {
         self.diagnoser.handle_counters(now, counters);
     }
 
+    pub fn handle_exceptions(&mut self, now: Time, read: NetnsExceptions) {
+        self.record(|recorder| recorder.exceptions(now, &read));
+        self.diagnoser.handle_exceptions(now, read);
+    }
+
     pub fn handle_timeout(&mut self, now: Time) {
         self.record(|recorder| recorder.timeout(now));
         self.diagnoser.handle_timeout(now);
@@ -93,6 +100,10 @@ impl RecordedDiagnoser {
 
     pub fn wants_nat(&self) -> bool {
         self.diagnoser.wants_nat()
+    }
+
+    pub fn wants_a_look(&self, now: Time) -> BTreeSet<u32> {
+        self.diagnoser.wants_a_look(now)
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {

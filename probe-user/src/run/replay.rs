@@ -51,6 +51,7 @@ impl Replay {
                 Entry::Nat(entries) => self.diagnoser.handle_nat(time, &entries),
                 Entry::HookCounters(hooks) => self.diagnoser.handle_hook_counters(&hooks),
                 Entry::NetnsCounters(counters) => self.diagnoser.handle_counters(time, counters),
+                Entry::Exceptions(read) => self.diagnoser.handle_exceptions(time, read),
                 Entry::Timeout => self.diagnoser.handle_timeout(time),
                 Entry::Message(message) => {
                     if matches!(message, Message::Start(_)) {

@@ -17,7 +17,6 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
         state: if tracepoint.why_not.is_none() { SenseState::Works } else { SenseState::Missing },
         why: tracepoint.why_not.clone(),
     }));
-    senses.push(Sense { name: "netlink".into(), state: SenseState::Works, why: None });
     let (state, why) = if NatReader::is_possible() {
         (SenseState::Works, None)
     } else {

@@ -42,13 +42,13 @@ pub fn pmtu_exceptions(connection: &mut Connection, netns: u32) -> Result<Vec<Pm
 fn read(netns: u32, message: RouteNetlinkMessage) -> Option<PmtuException> {
     let RouteNetlinkMessage::NewRoute(message) = message else { return None };
     let (mut destination, mut mtu, mut locked) = (None, None, false);
-    let (mut expires, mut ifindex, mut gateway) = (0, None, None);
+    let (mut expires, mut references, mut ifindex, mut gateway) = (0, 0, None, None);
     for attribute in message.attributes {
         match attribute {
             RouteAttribute::Destination(address) => destination = ip(&address),
             RouteAttribute::Oif(index) => ifindex = Some(index).filter(|&index| index != 0),
             RouteAttribute::Gateway(address) => gateway = ip(&address),
-            RouteAttribute::CacheInfo(info) => expires = info.expires,
+            RouteAttribute::CacheInfo(info) => (expires, references) = (info.expires, info.clntref),
             RouteAttribute::Metrics(metrics) => {
                 for metric in metrics {
                     match metric {
@@ -73,6 +73,8 @@ fn read(netns: u32, message: RouteNetlinkMessage) -> Option<PmtuException> {
         mtu: mtu?,
         locked,
         expires,
+        // The table has one itself.
+        users: references.saturating_sub(1),
         ifindex,
         interface: None,
         gateway,
@@ -85,7 +87,7 @@ mod tests {
     use netlink_packet_route::route::{RouteAddress, RouteCacheInfo};
 
     fn message(metrics: Vec<RouteMetric>, expires: i32) -> RouteNetlinkMessage {
-        let bytes: Vec<u8> = [0, 0, expires, 0, 0, 0, 0, 0].into_iter().flat_map(i32::to_ne_bytes).collect();
+        let bytes: Vec<u8> = [4, 0, expires, 0, 0, 0, 0, 0].into_iter().flat_map(i32::to_ne_bytes).collect();
         let mut message = RouteMessage::default();
         message.attributes = vec![
             RouteAttribute::Destination(RouteAddress::Inet([10, 0, 0, 9].into())),
@@ -101,7 +103,7 @@ mod tests {
         let metrics = vec![RouteMetric::Lock(MTU_LOCK), RouteMetric::Mtu(552)];
         let exception = read(7, message(metrics, 59_950)).expect("an exception");
         assert_eq!((exception.netns, exception.mtu, exception.locked), (7, 552, true));
-        assert_eq!((exception.expires, exception.ifindex), (599, Some(3)));
+        assert_eq!((exception.expires, exception.users, exception.ifindex), (599, 3, Some(3)));
         assert_eq!(exception.destination, std::net::IpAddr::from([10, 0, 0, 9]));
     }
 

@@ -2,6 +2,7 @@
 use super::counters::{CountersOf, HookCounters, NatEntry};
 use super::event::Event;
 use super::mirror::{Mirror as _, Time};
+use super::pmtu_exception::NetnsExceptions;
 use super::pod::Pod;
 use super::session::{AttachedInterface, Start};
 use super::topology::Topology;
@@ -38,6 +39,11 @@ pub(super) enum Line {
         pod_host_ifindex: Option<u32>,
         /// Those that changed since the last line of this namespace.
         values: BTreeMap<String, u64>,
+    },
+    /// What a network namespace has learned of path MTUs, all of it.
+    Exceptions {
+        time: Time,
+        read: NetnsExceptions,
     },
     /// Time passed for the diagnosis.
     Timeout {
@@ -85,6 +91,7 @@ impl Line {
             | Self::Nat { time, .. }
             | Self::HookCounters { time, .. }
             | Self::NetnsCounters { time, .. }
+            | Self::Exceptions { time, .. }
             | Self::Timeout { time }
             | Self::Progress { time, .. }
             | Self::Attached { time, .. }

@@ -9,6 +9,7 @@ use probe_core::diagnose::{HookCounters, NetnsCounters, Senses};
 use probe_core::model::Time;
 use probe_core::model::event::Event;
 use probe_core::model::nat::NatEntry;
+use probe_core::model::pmtu_exception::NetnsExceptions;
 use probe_core::model::topology::Topology;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, Read as _};
@@ -47,6 +48,8 @@ pub enum Entry {
     HookCounters(Vec<HookCounters>),
     /// Counters of a network namespace.
     NetnsCounters(NetnsCounters),
+    /// Learned path MTUs of a network namespace.
+    Exceptions(NetnsExceptions),
     /// Time passed for the diagnosis.
     Timeout,
     /// What the observation said of itself.
@@ -155,6 +158,7 @@ impl<R: BufRead> Reader<R> {
                 let values = known.clone();
                 return Some(Entry::NetnsCounters(NetnsCounters { pod_host_ifindex, values }));
             }
+            Line::Exceptions { read, .. } => return Some(Entry::Exceptions(read.into_model())),
             Line::Timeout { .. } => return Some(Entry::Timeout),
             Line::End { packets_seen, lost, .. } => return Some(Entry::End { packets_seen, lost }),
             Line::Unknown => return None,

@@ -5,6 +5,7 @@ use super::event::Event;
 use super::header::{FORMAT, Header, VERSION};
 use super::line::Line;
 use super::mirror::{Mirror, Time};
+use super::pmtu_exception::NetnsExceptions;
 use super::pod::Pod;
 use super::session::{AttachedInterface, Senses, Start};
 use super::topology::Topology;
@@ -117,6 +118,16 @@ impl<W: Write> Recorder<W> {
         }
         let pod_host_ifindex = counters.pod_host_ifindex;
         self.write(time, &Line::NetnsCounters { time: Time::new(time), pod_host_ifindex, values })
+    }
+
+    /// What a network namespace has learned.
+    pub fn exceptions(
+        &mut self,
+        time: model::Time,
+        read: &model::pmtu_exception::NetnsExceptions,
+    ) -> io::Result<()> {
+        let read = NetnsExceptions::of(read, &mut self.veil);
+        self.write(time, &Line::Exceptions { time: Time::new(time), read })
     }
 
     /// Time passed for the diagnosis.

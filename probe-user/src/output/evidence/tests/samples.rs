@@ -8,6 +8,7 @@ use probe_core::model::interface::{DeviceCounters, Interface, OuterDf, Peer, Rol
 use probe_core::model::nat::NatEntry;
 use probe_core::model::packet::{Fragment, Packet, TcpHeader, Transport};
 use probe_core::model::packet_too_big::{HookDirection, PacketTooBigSeen};
+use probe_core::model::pmtu_exception::{NetnsExceptions, PmtuException};
 use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::route::Route;
 use probe_core::model::settings::{Setting, Settings};
@@ -321,6 +322,22 @@ pub fn inputs() -> Vec<Entry> {
         Entry::NetnsCounters(NetnsCounters { pod_host_ifindex: None, values: values(7) }),
     ];
     inputs.extend(events().into_iter().map(Entry::Event));
+    inputs.push(Entry::Exceptions(learned()));
     inputs.extend([Entry::Nat(vec![nat]), Entry::Timeout, Entry::HookCounters(vec![hook(2)])]);
     inputs
+}
+
+fn learned() -> NetnsExceptions {
+    let exception = PmtuException {
+        netns: 77,
+        destination: ip("10.0.0.2"),
+        mtu: 1400,
+        locked: true,
+        expires: 590,
+        users: 2,
+        ifindex: Some(2),
+        interface: Some("tunnel0".to_owned()),
+        gateway: Some(ip("fd00:1::11")),
+    };
+    NetnsExceptions { netns: 77, exceptions: vec![exception] }
 }

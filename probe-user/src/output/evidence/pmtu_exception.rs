@@ -1,0 +1,25 @@
+//! Learned path MTUs.
+use super::mirror::mirror;
+use super::veil::{Address, InterfaceName};
+use probe_core::model::pmtu_exception;
+
+mirror! {
+    PmtuException = pmtu_exception::PmtuException {
+        netns: u32,
+        destination: Address,
+        mtu: u32,
+        locked: bool,
+        expires: u32,
+        users: u32,
+        ifindex: Option<u32>,
+        interface: Option<InterfaceName>,
+        gateway: Option<Address>,
+    }
+}
+
+mirror! {
+    NetnsExceptions = pmtu_exception::NetnsExceptions {
+        netns: u32,
+        exceptions: Vec<PmtuException>,
+    }
+}
