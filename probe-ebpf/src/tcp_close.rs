@@ -28,9 +28,11 @@ pub fn observe(socket: Trusted, old: u32, new: u32) {
         return;
     }
     let Some(ends) = Ends::of(socket) else { return };
-    // Thousands of connections a second to one address say the same.
+    // Thousands of connections a second to one address say the same, but one that repeated segments has its own story.
     let salt = u64::from(kind::TCP_CLOSE) << 32 | u64::from(old == ESTABLISHED);
-    let Some(mut gate) = Gate::of(ends.hash_remote(owner, salt)) else { return };
+    let repeated = socket.address().read::<u32>(&offset::TCP_TOTAL_RETRANS) > 0;
+    let hash = if repeated { ends.hash(owner, salt) } else { ends.hash_remote(owner, salt) };
+    let Some(mut gate) = Gate::of(hash) else { return };
     if gate.holds(1, 1) || !gate.has_token(class::SOCKET, owner.netns) {
         return;
     }

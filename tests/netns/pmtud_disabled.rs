@@ -2,6 +2,7 @@
 use crate::bad_input::LEAST;
 use anyhow::{Result, ensure};
 use mtuprobe_tests::probe::{Expected, Finding, Report, Run};
+use mtuprobe_tests::topology::network::UPLINK;
 use mtuprobe_tests::topology::{Family, Network, Plan, Pod};
 use mtuprobe_tests::traffic::{Datagrams, Df, Exchange};
 use std::time::Duration;
@@ -209,5 +210,31 @@ fn a_change_is_named_by_the_cause_that_it_precedes() -> Result<()> {
     let finding = report.one(&at_uplink(&network, Expected::black_hole("icmp_ignored"), "0"))?;
     let changed = finding.json()["cause"]["changed"].as_str().unwrap_or_default();
     assert!(changed.ends_with("net.ipv4.ip_no_pmtu_disc setting 0 -> 2"), "{changed}");
+    Ok(())
+}
+
+#[test]
+fn below_the_smallest_path_mtu_the_route_is_locked() -> Result<()> {
+    let mut network = Plan::new().pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    // Too small for IPv6, whose addresses go with it.
+    network.node().set_mtu(UPLINK, 500)?;
+    network.namespace("fabric")?.set_mtu("to-node", 500)?;
+    let (pod, server) = (network.namespace("pod")?, network.address("server", Family::V4)?);
+    let probe = Run::watch(network.node()).start()?;
+    // Long enough for a sender that had not learned to be told from one that did.
+    let exchange = Exchange::rounds(5_000, 10, 12).pause(Duration::from_millis(300));
+    let transfer = exchange.run(pod, server)?;
+    assert!(transfer.complete && transfer.tcp.path_mtu == 552, "{transfer:?}");
+    let report = probe.stop()?;
+    let dropped = Expected::kind("oversize_dropped")
+        .severity("warning")
+        .outcome("recovered")
+        .pod(network.lab().full_name("pod"))
+        .limit(500)
+        .limit_is("node", "device_mtu");
+    report.expect(std::slice::from_ref(&dropped))?;
+    let finding = report.one(&dropped)?;
+    assert!(finding.text("explanation").contains("net.ipv4.route.min_pmtu (552)"), "{finding}");
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::model::packet::{Packet, Transport};
 use crate::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use crate::model::pod::Pod;
 use crate::model::size_drop::{IcmpGenerated, PacketDropped};
+use std::net::IpAddr;
 
 /// Linux takes no smaller path MTU over IPv4 (`net.ipv4.route.min_pmtu`): it would lock the route at this value.
 pub(super) const IPV4_MIN_PMTU: u32 = 552;
@@ -46,7 +47,8 @@ impl Diagnoser {
         if stage == Stage::Delivered && is_here {
             return;
         }
-        let (verdict, why) = plausibility(*next_hop_mtu, original.as_deref());
+        let is_real = self.is_own_limit(seen.packet.flow.src, *next_hop_mtu);
+        let (verdict, why) = plausibility(*next_hop_mtu, original.as_deref(), is_real);
         self.output.push_back(Output::PacketTooBig(PacketTooBigReport {
             time: seen.time,
             family: seen.packet.family(),
@@ -111,7 +113,8 @@ impl Diagnoser {
             None => format!("{} ({}) on the node", drops::name_of(&drop.location), drop.reason),
         };
         let pod = in_pod.or_else(|| self.topology.pod_with_address(original.flow.src).cloned());
-        let (verdict, why) = plausibility(*next_hop_mtu, Some(original));
+        let is_real = self.is_own_limit(packet.flow.src, *next_hop_mtu);
+        let (verdict, why) = plausibility(*next_hop_mtu, Some(original), is_real);
         self.output.push_back(Output::PacketTooBig(PacketTooBigReport {
             time: drop.time,
             family: packet.family(),
@@ -184,6 +187,15 @@ impl Diagnoser {
         behind.or_else(|| self.topology.pod_in_netns(drop.netns)).cloned()
     }
 
+    /// An error of this node about a device or route that it has.
+    fn is_own_limit(&self, reporter: IpAddr, mtu: u32) -> bool {
+        let mut devices = self.topology.interfaces.values();
+        let mut routes = self.topology.routes.iter();
+        self.topology.is_own_address(reporter)
+            && (devices.any(|device| mtu == device.mtu || mtu == self.topology.device_limit(device))
+                || routes.any(|route| route.mtu == Some(mtu)))
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one caller, which has just taken the error apart")]
     fn handle_implausible(
         &mut self,
@@ -231,22 +243,22 @@ impl Diagnoser {
     }
 }
 
-/// Whether a real path would announce this MTU about this packet.
-fn plausibility(mtu: u32, original: Option<&Packet>) -> (Verdict, Option<String>) {
+/// Whether a real path would announce this MTU about this packet; one that `is_real` may be as small as it likes.
+fn plausibility(mtu: u32, original: Option<&Packet>, is_real: bool) -> (Verdict, Option<String>) {
     let Some(original) = original else { return (Verdict::Plausible, None) };
     let implausible = |why: String| (Verdict::Implausible, Some(why));
     let family = original.family();
     if mtu == 0 {
         return implausible("announces an MTU of zero (RFC 1191 routers name one since 1990)".to_owned());
     }
-    if mtu < family.minimum_mtu() {
+    if !is_real && mtu < family.minimum_mtu() {
         return implausible(format!(
             "announces {mtu}, below the floor of {} of {}",
             family.minimum_mtu(),
             family.name()
         ));
     }
-    if family == Family::Ipv4 && mtu < IPV4_MIN_PMTU {
+    if !is_real && family == Family::Ipv4 && mtu < IPV4_MIN_PMTU {
         return implausible(format!(
             "announces {mtu}, below {IPV4_MIN_PMTU}, the smallest path MTU that Linux takes"
         ));

@@ -167,7 +167,8 @@ impl FlowEvidence {
         if self.sizes.len() < MAX_SIZES || self.sizes.contains_key(&length) {
             *self.sizes.entry(length).or_default() += packets;
         }
-        if self.told_at.is_some_and(|told| time >= told + TOLD_MEANS) {
+        // Without DF they are cut up and arrive.
+        if packet.df && self.told_at.is_some_and(|told| time >= told + TOLD_MEANS) {
             self.after_told += packets;
         }
         let id = PacketId::of(packet);

@@ -50,6 +50,20 @@ pub struct FaultKey {
     pub joint: Joint,
 }
 
+impl FaultKey {
+    /// Whether a lost segment counts as sent: TCP is not told at once, as it is of a drop within its own call, so a segment
+    /// that is lost is unacknowledged until a repetition of it arrives.
+    pub fn counts_as_sent(&self) -> bool {
+        match self.joint {
+            Joint::SilentPath | Joint::Router(..) => true,
+            Joint::Egress(..) | Joint::Tunnel(_) | Joint::Port(_) => self.direction == Direction::FromPod,
+            Joint::Veth(_) | Joint::PodDevice(..) | Joint::FragmentFilter(_) | Joint::Announcement(_) => {
+                false
+            }
+        }
+    }
+}
+
 /// Flows kept per fault; more are counted.
 const MAX_FLOWS: usize = 256;
 

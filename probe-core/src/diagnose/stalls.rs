@@ -46,6 +46,8 @@ struct Stall {
     segment: u32,
     /// Size of the last repetition, which may get through yet.
     repeated: u32,
+    /// The connection ended with everything acknowledged.
+    got_through: bool,
 }
 
 impl Stall {
@@ -94,6 +96,7 @@ impl Stalls {
             retransmissions: 0,
             segment: event.segment,
             repeated: event.segment,
+            got_through: false,
         });
         if stall.una != event.snd_una {
             *stall = Stall {
@@ -103,6 +106,7 @@ impl Stalls {
                 retransmissions: 0,
                 segment: event.segment,
                 repeated: event.segment,
+                got_through: false,
                 ..stall.clone()
             };
         }
@@ -235,7 +239,8 @@ impl Diagnoser {
         for fault in self.faults.values_mut() {
             if let Some(flow) = fault.flows.get_mut(&event.flow) {
                 let after = event.last_ack.zip(flow.last_drop).is_some_and(|(ack, drop)| ack > drop);
-                flow.got_through |= !event.established && after && event.unacked == 0;
+                let is_acknowledged = event.unacked == 0 && (after || fault.key.counts_as_sent());
+                flow.got_through |= !event.established && is_acknowledged;
             }
         }
         if event.established {
@@ -251,6 +256,10 @@ impl Diagnoser {
             if all_arrived {
                 self.exonerate(now, |flow| *flow == event.flow);
                 self.stalls.stalls.remove(&(event.netns, event.flow));
+            }
+            // What proves the silent path may be this very end of the connection.
+            if let Some(stall) = self.stalls.stalls.get_mut(&(event.netns, event.flow)) {
+                stall.got_through = event.unacked == 0;
             }
             self.stalls.add_closed(event);
         }
@@ -326,6 +335,7 @@ impl Diagnoser {
             evidence.first = evidence.first.min(stall.began);
             evidence.last = evidence.last.max(stall.last);
             evidence.last_drop = Some(stall.last);
+            evidence.got_through |= stall.got_through;
             evidence.drops = evidence.drops.max(stall.retransmissions);
             evidence.packets = evidence.drops;
             evidence.retransmits = evidence.drops;

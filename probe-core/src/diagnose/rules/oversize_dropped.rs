@@ -3,6 +3,7 @@ use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::discovery;
 use crate::diagnose::fault::Joint;
 use crate::model::finding::{Direction, Kind, Outcome, Severity};
+use crate::model::flow::Family;
 use crate::model::settings::{Discovery, Setting};
 
 /// The rule.
@@ -50,10 +51,21 @@ fn tell(case: &Case<'_>) -> Telling {
         }
     });
     let mut fixes = Vec::new();
+    let settings = case.topology.settings_of(case.fault.pod.as_ref());
+    let minimum = settings.and_then(|settings| settings.get(Setting::MinPmtu));
+    if let Some(minimum) = minimum
+        && told
+        && case.fault.key.family == Family::Ipv4
+        && case.fault.limit.mtu.is_some_and(|limit| limit < minimum)
+    {
+        let setting = Setting::MinPmtu.name();
+        explanation.push_str(&format!(
+            " Its kernel learns nothing below {setting} ({minimum}): it locks the route at that and sends without DF, and \
+             what is too big then is cut into fragments."
+        ));
+    }
     if told && case.fault.discovery() == Discovery::PinsToMinimum {
         let setting = discovery::in_words(Discovery::PinsToMinimum).unwrap_or_default();
-        let settings = case.topology.settings_of(case.fault.pod.as_ref());
-        let minimum = settings.and_then(|settings| settings.get(Setting::MinPmtu));
         let minimum = minimum.map_or_else(String::new, |minimum| format!(", {minimum} bytes here"));
         explanation.push_str(&format!(" In its network namespace {setting}{minimum}."));
         fixes.extend(case.discover_again());

@@ -24,13 +24,16 @@ pub static RULE: Rule = Rule {
     tell: Teller::Latent(tell),
 };
 
+/// `net.ipv4.route.min_pmtu` of a new network namespace (`DEFAULT_MIN_PMTU`).
+const KERNELS_MINIMUM: u32 = 552;
+
 fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
     let Mismatch { limit, larger, interface, .. } = mismatch;
     let Some(pod) = &mismatch.pod else { return locked_route(mismatch) };
     let name = pod.display_name();
     let settings = topology.settings_of(Some(pod)).cloned().unwrap_or_default();
     let mut fixes: Vec<Fix> = Vec::new();
-    let why = match settings.discovery().and_then(discovery::in_words) {
+    let (why, what) = match settings.discovery().and_then(discovery::in_words) {
         Some(setting) => {
             fixes.extend(discover_again(inside(pod, "sysctl -w net.ipv4.ip_no_pmtu_disc=0")));
             let errors = match settings.discovery().unwrap_or(Discovery::On) {
@@ -40,22 +43,26 @@ fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
                 Discovery::AcceptsVerified => ", and UDP that asks for it itself is never told",
                 Discovery::PinsToMinimum | Discovery::On => "",
             };
-            format!(
-                "{setting}. Sockets send without DF, so this node has to cut what is too big into fragments{errors}"
-            )
+            let cut = "Sockets send without DF, so this node has to cut what is too big into fragments";
+            (format!("{setting}. {cut}{errors}"), "is off")
         }
         None => {
             let setting = Setting::MinPmtu.name();
             let minimum = settings.get(Setting::MinPmtu).unwrap_or_default();
             fixes.push(now(
-                inside(pod, &format!("sysctl -w {setting}=552")),
+                inside(pod, &format!("sysctl -w {setting}={}", limit.min(&KERNELS_MINIMUM))),
                 "errors that announce the limit are taken as they are; lost at the next pod restart",
             ));
-            fixes.push(durable(format!("take {setting} out of what sets it: 552 is the kernel's own")));
-            format!(
+            fixes.push(durable(if minimum > KERNELS_MINIMUM {
+                format!("take {setting} out of what sets it: {KERNELS_MINIMUM} is the kernel's own")
+            } else {
+                format!("raise {interface}: no link of today takes less than {KERNELS_MINIMUM}")
+            }));
+            let why = format!(
                 "{setting} is {minimum}: an error that announces less locks the route at {minimum}, and packets of that size \
                  leave without DF and are cut into fragments on this node"
-            )
+            );
+            (why, "stops short")
         }
     };
     fixes.push(now(
@@ -64,7 +71,7 @@ fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
     ));
     Telling {
         title: format!(
-            "path MTU discovery is off in pod {name}, which sends up to {larger}; {interface} takes {limit}"
+            "path MTU discovery {what} in pod {name}, which sends up to {larger}; {interface} takes {limit}"
         ),
         explanation: format!(
             "In the network namespace of the pod, {why}. No such packet need have come yet."
