@@ -42,12 +42,14 @@ pub mod class {
     pub const SIZE_DROP: u32 = 4;
     /// [`crate::tcp_retransmit`] and [`crate::tcp_close`].
     pub const SOCKET: u32 = 5;
+    /// Ordinary packets that filters drop ([`crate::size_drop::class::FILTER`]).
+    pub const FILTERED: u32 = 6;
     /// Number of classes.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 7;
 }
 
 /// Records a second that one interface may cause on one CPU, and as many at once, by [`class`].
-pub const RATES: [u64; class::COUNT as usize] = [100, 100, 50, 20, 100, 100];
+pub const RATES: [u64; class::COUNT as usize] = [100, 100, 50, 20, 100, 100, 50];
 
 /// Places in [`TOKEN_BUCKETS`].
 pub const BUCKETS: u32 = class::COUNT * INTERFACE_BUCKETS + 1;

@@ -16,10 +16,13 @@ pub mod class {
     pub const SIZE: u32 = 1;
     /// The location decides (`NOT_SPECIFIED`).
     pub const LOCATION: u32 = 2;
-    /// Reported if the packet is an ICMP packet too big or a fragment (`NETFILTER_DROP`, `IP_RPFILTER`, `TC_INGRESS` …).
+    /// Reported if the packet is an ICMP packet too big or a fragment (`IP_RPFILTER` …).
     pub const ICMP_OR_FRAGMENT: u32 = 3;
     /// Always reported: fragments that were not put together (`FRAG_REASM_TIMEOUT` …).
     pub const FRAGMENT: u32 = 4;
+    /// Reported as [`ICMP_OR_FRAGMENT`] is; of all other packets a sample, so that a filter that drops everything is told
+    /// from one that drops what is large or cut (`NETFILTER_DROP`, `TC_INGRESS` …).
+    pub const FILTER: u32 = 5;
 }
 
 /// A packet freed by the kernel.

@@ -47,6 +47,8 @@ skips! {
     MapFull = 10, "map_full";
     /// Kernel memory could not be read.
     ReadFailed = 11, "read_failed";
+    /// Ordinary packets that a filter dropped, beyond the sample that is taken of them.
+    FilterSample = 12, "filter_sample";
 }
 
 /// Number of reasons.

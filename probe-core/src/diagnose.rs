@@ -23,6 +23,7 @@ mod errors;
 pub mod evidence;
 pub mod exceptions;
 pub mod fault;
+mod filtered;
 #[cfg(test)]
 mod fixtures;
 mod fragments;
@@ -54,6 +55,7 @@ use crate::model::{SECOND, Time};
 use coverage::Coverages;
 use exceptions::Exceptions;
 use fault::{Fault, FaultKey, Joint};
+use filtered::Filtered;
 use ledger::SeenError;
 use mss::Announcements;
 use nat::Nat;
@@ -83,6 +85,7 @@ pub struct Diagnoser {
     nat: Nat,
     coverages: Coverages,
     stalls: Stalls,
+    filtered: Filtered,
     announcements: Announcements,
     exceptions: Exceptions,
     changes: VecDeque<Change>,
@@ -104,6 +107,7 @@ impl Diagnoser {
             nat: Nat::default(),
             coverages: Coverages::default(),
             stalls: Stalls::default(),
+            filtered: Filtered::default(),
             announcements: Announcements::default(),
             exceptions: Exceptions::default(),
             changes: VecDeque::new(),
@@ -358,6 +362,7 @@ fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
         Joint::PodDevice(..)
         | Joint::Router(..)
         | Joint::SilentPath
+        | Joint::Program(_)
         | Joint::FragmentFilter(_)
         | Joint::Announcement(_) => return None,
     };

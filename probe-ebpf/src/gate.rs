@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use probe_common::{
     gate::{
         CPU_BUCKET, CPU_RATE, FLOW_BURST, FLOW_INTERVAL_NS, FLOW_QUIET_NS, FlowGate, RATES, TokenBucket,
-        bucket_index,
+        bucket_index, class,
     },
     skip::Skip,
 };
@@ -58,7 +58,7 @@ impl Gate {
         let Some(interface) = bucket(bucket_index(class, ifindex)) else { return false };
         let quiet = interface.fill(self.tick, maps::tick_ns());
         if !interface.has_token(RATES[class as usize]) {
-            skip::count(Skip::InterfaceRate);
+            skip::count(if class == class::FILTERED { Skip::FilterSample } else { Skip::InterfaceRate });
             return false;
         }
         let Some(cpu) = bucket(CPU_BUCKET) else { return false };

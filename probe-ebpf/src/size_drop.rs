@@ -107,7 +107,11 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     let Some(memory) = maps::window(Use::SizeDrop) else { return };
     let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
     let ethertype = skb.ethertype();
-    if class == class::ICMP_OR_FRAGMENT && !matters(skb, memory, ethertype) {
+    let is_filter = class == class::FILTER;
+    if (is_filter || class == class::ICMP_OR_FRAGMENT) && !matters(skb, memory, ethertype) {
+        if is_filter {
+            sample(skb, address, reason, owner, ethertype);
+        }
         return;
     }
     let captured = skb.copy_packet::<{ SNAP as u32 }>(bytes);
@@ -132,11 +136,43 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
 }
 
+/// Bytes that tell what a packet is, without IPv6 extension headers.
+const HEADERS: u32 = 64;
+
+/// No IP and TCP headers together are longer: a larger packet carries data.
+const LARGEST_HEADERS: u32 = 120;
+
+/// Reports an ordinary packet that a filter dropped, if its flow and its device have not reported enough. Most drops are
+/// policy: what follows is done for each.
+#[inline(always)]
+fn sample(skb: Buffer, address: u64, reason: u32, owner: Owner, ethertype: u16) {
+    let Some(memory) = maps::window(Use::SizeDrop) else { return };
+    let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
+    let captured = skb.copy_packet::<HEADERS>(bytes);
+    let window = Window::new(memory, captured as usize);
+    let packet = Packet::or_none(&window, ethertype);
+    if packet.ethertype == 0 {
+        return;
+    }
+    // Small packets of a flow are sampled apart: that they are dropped too says that it is not the size.
+    let salt = mix(address, u64::from(reason) << 32 | u64::from(skb.len() > LARGEST_HEADERS));
+    let Some(mut gate) = Gate::of(Flow::of(&window, &packet).hash(salt)) else { return };
+    if gate.holds(1, 1) || !gate.has_token(gate_class::FILTERED, owner.netns) {
+        return;
+    }
+    let packets = gate.pass(gate_class::FILTERED, owner.netns, 0, 1);
+    if maps::location_class(address).is_none() {
+        ask(address);
+    }
+    let device = skb.0.address().follow(&offset::SK_BUFF_DEV);
+    let ifindex: u32 = device.read(&offset::NET_DEVICE_IFINDEX);
+    fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
+}
+
 /// Whether a packet is an ICMP packet too big or a fragment. Most drops are policy, and of other packets: only as many
 /// bytes are looked at as this takes.
 #[inline(always)]
 fn matters(skb: Buffer, memory: &mut Memory, ethertype: u16) -> bool {
-    const HEADERS: u32 = 64;
     let captured = skb.copy_packet::<HEADERS>((&raw mut memory.bytes).cast());
     let packet = Packet::or_none(&Window::new(memory, captured as usize), ethertype);
     packet.flags & (flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT) != 0

@@ -37,6 +37,7 @@ impl Diagnoser {
             }
             Place::Error => return self.handle_error_dropped(now, drop, packet),
             Place::Fragment => return self.handle_fragment_dropped(now, drop, packet),
+            Place::Filtered => return self.handle_filtered(now, drop, packet),
             Place::Reassembly | Place::Unrelated => return,
         };
         if let Some(met) = met {

@@ -153,6 +153,7 @@ impl Diagnoser {
                 Joint::Veth(_)
                 | Joint::Port(_)
                 | Joint::SilentPath
+                | Joint::Program(_)
                 | Joint::FragmentFilter(_)
                 | Joint::Announcement(_) => None,
             };

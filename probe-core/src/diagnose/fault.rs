@@ -24,6 +24,8 @@ pub enum Joint {
     Router(IpAddr, u32),
     /// A router beyond this node that does not answer.
     SilentPath,
+    /// A filter or somebody's program on this node that drops large packets, by the device at which it does.
+    Program(u32),
     /// A filter that drops fragments, by the namespace it works in.
     FragmentFilter(u32),
     /// An announcement that no path would make.
@@ -180,6 +182,9 @@ impl Fault {
         if matches!(self.key.joint, Joint::SilentPath) {
             return Fate::Untold(Reason::PathSilent);
         }
+        if matches!(self.key.joint, Joint::Program(_)) {
+            return Fate::Untold(Reason::DatapathDrop);
+        }
         // One that got through is enough.
         if flow.errors_dropped > 0 && !flow.accepted {
             return Fate::Untold(Reason::IcmpFiltered);
@@ -192,6 +197,7 @@ impl Fault {
             | Joint::Port(_)
             | Joint::Tunnel(_)
             | Joint::SilentPath
+            | Joint::Program(_)
             | Joint::FragmentFilter(_)
             | Joint::Announcement(_) => false,
         };
@@ -226,6 +232,7 @@ impl Fault {
                 }
             }
             Joint::SilentPath => Fate::Untold(Reason::PathSilent),
+            Joint::Program(_) => Fate::Untold(Reason::DatapathDrop),
             Joint::FragmentFilter(_) | Joint::Announcement(_) => Fate::ToldAndLost,
         }
     }
@@ -260,7 +267,8 @@ impl Fault {
             | Joint::Tunnel(_)
             | Joint::PodDevice(..)
             | Joint::Router(..)
-            | Joint::SilentPath => {}
+            | Joint::SilentPath
+            | Joint::Program(_) => {}
         }
         let fates: Vec<(&FlowEvidence, Fate)> =
             self.flows.values().map(|flow| (flow, self.fate(flow, now))).collect();
@@ -297,6 +305,7 @@ impl Fault {
             | Joint::PodDevice(..)
             | Joint::Router(..)
             | Joint::SilentPath
+            | Joint::Program(_)
             | Joint::FragmentFilter(_)
             | Joint::Announcement(_) => (Kind::OversizeDropped, None),
         };
@@ -395,6 +404,7 @@ impl Fault {
                 | Joint::PodDevice(..)
                 | Joint::Router(..)
                 | Joint::SilentPath
+                | Joint::Program(_)
                 | Joint::FragmentFilter(_) => Outcome::Lost,
             },
         }

@@ -92,6 +92,7 @@ impl Diagnoser {
                 | Joint::PodDevice(..)
                 | Joint::Router(..)
                 | Joint::SilentPath
+                | Joint::Program(_)
                 | Joint::FragmentFilter(_)
                 | Joint::Announcement(_) => false,
             })
@@ -152,6 +153,10 @@ impl Diagnoser {
             }
             None => subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex),
         };
+        // What drops the whole traffic between the two is no filter of fragments.
+        if self.filtered.drops_whole_packets(&packet.flow, &drop.reason, drop.netns) {
+            return;
+        }
         let place = format!("{} in {}", drop.reason, drops::name_of(&drop.location));
         let key = FaultKey {
             pod: subject.key(),

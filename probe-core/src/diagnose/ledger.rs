@@ -46,7 +46,10 @@ impl Diagnoser {
                     && !(error.stage == Stage::AtUplink && matches!(key.joint, Joint::Router(..)))
                     && !matches!(
                         key.joint,
-                        Joint::Announcement(_) | Joint::FragmentFilter(_) | Joint::SilentPath
+                        Joint::Announcement(_)
+| Joint::FragmentFilter(_)
+| Joint::SilentPath
+| Joint::Program(_)
                     )
                     && fault.limit.mtu.is_some_and(|mtu| error.mtu <= mtu)
                     && fault.flows.values().any(|flow| flow.is_quoted_by(&error.original))

@@ -88,6 +88,7 @@ impl Diagnoser {
                     | Place::Vswitch
                     | Place::Fragment
                     | Place::Reassembly
+                    | Place::Filtered
                     | Place::Unrelated => return None,
                 }
             }

@@ -26,6 +26,8 @@ pub enum Place {
     Fragment,
     /// Fragments that were not put together in time.
     Reassembly,
+    /// An ordinary packet, dropped by a filter or somebody's program: a sample of what that drops.
+    Filtered,
     /// Nothing that concerns sizes.
     Unrelated,
 }
@@ -84,7 +86,7 @@ fn by_packet(packet: &Packet) -> Place {
     } else if packet.fragment.is_some() {
         Place::Fragment
     } else {
-        Place::Unrelated
+        Place::Filtered
     }
 }
 

@@ -140,6 +140,7 @@ fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
         | Joint::Tunnel(_)
         | Joint::Router(..)
         | Joint::SilentPath
+        | Joint::Program(_)
         | Joint::FragmentFilter(_)
         | Joint::Announcement(_) => vec![inner, outer],
     };
@@ -157,6 +158,10 @@ fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
         }
         Joint::Router(router, mtu) => chain.push(mark(format!("router {router} {mtu}"), true)),
         Joint::SilentPath => chain.push(mark("beyond this node".to_owned(), true)),
+        Joint::Program(_) => {
+            let place = fault.limit.interface.as_deref().unwrap_or("this node");
+            chain.push(mark(format!("a program or filter at {place}"), true));
+        }
         Joint::Veth(_) | Joint::PodDevice(..) | Joint::FragmentFilter(_) | Joint::Announcement(_) => {}
     }
     if !from_pod {
@@ -201,6 +206,7 @@ pub(super) fn cause(
         }
         Joint::PodDevice(..) => ("pod", format!("{place} inside the pod carries {limit}")),
         Joint::Router(router, mtu) => ("path", format!("router {router} carries {mtu}")),
+        Joint::Program(_) => ("filter", format!("a program or filter at {place} drops large packets")),
         Joint::SilentPath => ("path", "a path beyond this node drops large packets silently".to_owned()),
         Joint::FragmentFilter(_) => ("filter", "a filter drops fragments".to_owned()),
         Joint::Announcement(mtu) => ("path", format!("somebody announces an MTU of {mtu}")),

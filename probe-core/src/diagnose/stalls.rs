@@ -3,7 +3,9 @@
 //! Retransmissions alone prove nothing. Three of one segment, while smaller segments to the same address are
 //! acknowledged after the connection began to stand still, do (contract: `path_silent`).
 use super::Diagnoser;
+use super::drops::name_of;
 use super::fault::{FaultKey, Joint};
+use super::filtered::Filter;
 use super::subject::Subject;
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::{Flow, Protocol};
@@ -65,6 +67,8 @@ impl Stall {
 /// Evidence that segments up to a size reached an address from one time to another.
 #[derive(Clone, Copy, Debug)]
 struct Acknowledged {
+    /// Whose: `src` is the sender.
+    flow: Flow,
     from: Time,
     until: Time,
     size: u32,
@@ -125,8 +129,8 @@ impl Stalls {
             self.forget(event.time);
         }
         self.established.insert((event.netns, event.flow), event.time);
-        let handshake = Acknowledged { from: event.time, until: event.time, size: HANDSHAKE };
-        self.add_acknowledged(event.flow.dst, handshake);
+        let flow = event.flow;
+        self.add_acknowledged(Acknowledged { flow, from: event.time, until: event.time, size: HANDSHAKE });
     }
 
     fn add_closed(&mut self, event: &TcpStateChange) {
@@ -140,12 +144,12 @@ impl Stalls {
         let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
         let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
         let from = established.unwrap_or(until);
-        self.add_acknowledged(event.flow.dst, Acknowledged { from, until, size });
+        self.add_acknowledged(Acknowledged { flow: event.flow, from, until, size });
     }
 
-    fn add_acknowledged(&mut self, remote: IpAddr, acknowledged: Acknowledged) {
+    fn add_acknowledged(&mut self, acknowledged: Acknowledged) {
         let now = acknowledged.until;
-        let entries = self.acknowledged.entry(remote).or_default();
+        let entries = self.acknowledged.entry(acknowledged.flow.dst).or_default();
         entries.retain(|entry| entry.until + REMEMBERED >= now);
         if entries.len() < MAX_PER_ADDRESS {
             entries.push(acknowledged);
@@ -190,6 +194,31 @@ impl Stalls {
     }
 }
 
+impl Stalls {
+    /// The largest size below `lost` that the sender of a flow got through to its other end for the same service, after
+    /// a time; `None` if nothing got through, or if `lost` itself did.
+    ///
+    /// What filters on this node drop is compared with this: policies go by addresses and ports.
+    pub(super) fn passed_for_service(&self, flow: &Flow, lost: u32, since: Time) -> Option<u32> {
+        let largest = self.for_service(flow, since).map(|entry| entry.size).max()?;
+        (largest < lost).then_some(largest)
+    }
+
+    /// Whether a connection for the same service was made or used after a time, by the receiver of a flow.
+    pub(super) fn is_served_since(&self, flow: &Flow, since: Time) -> bool {
+        self.for_service(&flow.reversed(), since).next().is_some()
+    }
+
+    fn for_service<'a>(&'a self, flow: &'a Flow, since: Time) -> impl Iterator<Item = &'a Acknowledged> {
+        self.acknowledged.get(&flow.dst).into_iter().flatten().filter(move |entry| {
+            let other = &entry.flow;
+            entry.until > since
+                && other.src == flow.src
+                && (other.src_port == flow.src_port || other.dst_port == flow.dst_port)
+        })
+    }
+}
+
 impl Diagnoser {
     pub(super) fn handle_tcp_retransmit(&mut self, now: Time, event: &TcpRetransmit) {
         if !event.established {
@@ -212,7 +241,10 @@ impl Diagnoser {
     fn explain_retransmit(&mut self, event: &TcpRetransmit) -> bool {
         let mut explained = false;
         for (key, fault) in &mut self.faults {
-            if matches!(key.joint, Joint::SilentPath | Joint::Announcement(_) | Joint::FragmentFilter(_)) {
+            if matches!(
+                key.joint,
+                Joint::SilentPath | Joint::Program(_) | Joint::Announcement(_) | Joint::FragmentFilter(_)
+            ) {
                 continue;
             }
             explained |= fault.limit.mtu.is_some_and(|mtu| mtu < event.segment)
@@ -275,9 +307,19 @@ impl Diagnoser {
 
     /// Takes flows out of what is said of silent paths; a finding that rested on them alone is retracted.
     fn exonerate(&mut self, now: Time, is_innocent: impl Fn(&Flow) -> bool) {
+        self.exonerate_at(now, |joint| matches!(joint, Joint::SilentPath | Joint::Program(_)), is_innocent);
+    }
+
+    /// The same for the faults of some joints.
+    pub(super) fn exonerate_at(
+        &mut self,
+        now: Time,
+        concerns: impl Fn(&Joint) -> bool,
+        is_innocent: impl Fn(&Flow) -> bool,
+    ) {
         let mut refuted = Vec::new();
         for (key, fault) in &mut self.faults {
-            if key.joint != Joint::SilentPath || !fault.flows.keys().any(&is_innocent) {
+            if !concerns(&key.joint) || !fault.flows.keys().any(&is_innocent) {
                 continue;
             }
             if fault.flows.keys().all(&is_innocent) {
@@ -291,7 +333,7 @@ impl Diagnoser {
         }
     }
 
-    fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
+    pub(super) fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
         let proved: Vec<(Flow, Stall, u32)> = self
             .stalls
             .stalls
@@ -315,16 +357,25 @@ impl Diagnoser {
         };
         let direction = if pod.is_some() { Direction::FromPod } else { Direction::FromHost };
         let subject = Subject { pod, direction };
-        let key = FaultKey { pod: subject.key(), direction, family: flow.family(), joint: Joint::SilentPath };
-        let limit = Limit {
-            mtu: None,
-            between: Some((passed, stall.segment)),
-            at: LimitAt::Path,
-            interface: None,
-            router: None,
-            how: LimitHow::Bounds,
+        let (joint, at, interface, witness, passed) = match self.filtered.of_segment(&flow, stall.una) {
+            Filter::NotSeen => (Joint::SilentPath, LimitAt::Path, None, None, passed),
+            Filter::Policy => return,
+            Filter::BySize(drop) => {
+                let passed = self.stalls.passed_for_service(&flow, stall.segment, stall.began);
+                let Some(passed) = passed else { return };
+                let place = format!("{} in {}", drop.reason, name_of(&drop.location));
+                let device = (!drop.device.is_empty()).then(|| drop.device.clone());
+                (Joint::Program(drop.ifindex), LimitAt::Node, device, Some(place), passed)
+            }
         };
+        if joint != Joint::SilentPath {
+            self.exonerate_at(now, |joint| *joint == Joint::SilentPath, |other| *other == flow);
+        }
+        let key = FaultKey { pod: subject.key(), direction, family: flow.family(), joint };
+        let between = Some((passed, stall.segment));
+        let limit = Limit { mtu: None, between, at, interface, router: None, how: LimitHow::Bounds };
         let fault = self.fault(key.clone(), subject.pod, limit, stall.began);
+        fault.witnesses.extend(witness);
         if let Some((low, high)) = &mut fault.limit.between {
             *high = (*high).min(stall.segment);
             if passed < *high {

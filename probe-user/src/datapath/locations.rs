@@ -14,10 +14,12 @@ const SIZE: &[&str] = &["PKT_TOO_BIG"];
 const LOCATION: &[&str] = &["NOT_SPECIFIED"];
 /// Reasons that tell of fragments that were not put together.
 const FRAGMENT: &[&str] = &["FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR", "DUP_FRAG"];
-/// Reasons that matter if they hit an ICMP error or a fragment: filters and routing. Reasons that free a mere copy do not
+/// Filters and other people's programs: what they drop tells, together with what they let pass, what they go by.
+const FILTER: &[&str] =
+    &["BPF_CGROUP_EGRESS", "NETFILTER_DROP", "TC_EGRESS", "TC_INGRESS", "XDP", "XFRM_POLICY"];
+/// Reasons that matter if they hit an ICMP error or a fragment: routing, mostly. Reasons that free a mere copy do not
 /// (a raw socket's filter, a frame for another host that a bridge flooded): the packet itself may well arrive.
 const ICMP_OR_FRAGMENT: &[&str] = &[
-    "BPF_CGROUP_EGRESS",
     "ICMP_CSUM",
     "IP_CSUM",
     "IP_INADDRERRORS",
@@ -33,13 +35,8 @@ const ICMP_OR_FRAGMENT: &[&str] = &[
     "NEIGH_DEAD",
     "NEIGH_FAILED",
     "NEIGH_QUEUEFULL",
-    "NETFILTER_DROP",
     "NOMEM",
     "QDISC_DROP",
-    "TC_EGRESS",
-    "TC_INGRESS",
-    "XDP",
-    "XFRM_POLICY",
 ];
 
 /// Functions that free a packet for its size without a reason that says so.
@@ -128,6 +125,7 @@ impl Reasons {
             (LOCATION, class::LOCATION),
             (FRAGMENT, class::FRAGMENT),
             (ICMP_OR_FRAGMENT, class::ICMP_OR_FRAGMENT),
+            (FILTER, class::FILTER),
         ];
         table
             .into_iter()

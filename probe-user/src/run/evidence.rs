@@ -113,6 +113,7 @@ fn why(what: &str) -> &'static str {
         Some(Skip::GsoHeaders) => "headers of offloaded packets were not understood",
         Some(Skip::BadVersion) => "the IP version of packets contradicts their EtherType",
         Some(Skip::MapFull) => "a map in the kernel had no room",
+        Some(Skip::FilterSample) => "filters dropped more ordinary packets than the sample takes",
         Some(Skip::ReadFailed) => "kernel memory could not be read",
         None => "a record was not understood",
     }

@@ -91,8 +91,7 @@ struct Info {
     pointer: u64,
 }
 
-/// A program that lets everything pass, attached by TCX: what another agent on the node has in place. It goes when
-/// this is dropped.
+/// A program attached by TCX: what another agent on the node has in place. It goes when this is dropped.
 #[derive(Debug)]
 pub struct OtherProgram {
     id: u32,
@@ -101,16 +100,29 @@ pub struct OtherProgram {
 }
 
 impl OtherProgram {
-    /// Attaches one in the calling thread's namespace.
+    /// Attaches one that lets everything pass, in the calling thread's namespace.
     pub fn attach(interface: &str, hook: Hook) -> Result<Self> {
-        let index = interface_index(interface)?;
         // r0 = -1 (TCX_NEXT: go on with the next program); exit.
-        let instructions: [u64; 2] = [0xffff_ffff_0000_00b7, 0x95];
+        Self::attach_instructions(interface, hook, &[0xffff_ffff_0000_00b7, 0x95])
+    }
+
+    /// Attaches one that drops every packet of more than `size` bytes at layer 3 without a word.
+    pub fn attach_dropping(interface: &str, hook: Hook, size: u32) -> Result<Self> {
+        const ETHERNET: u64 = 14;
+        let length = u64::from(size) + ETHERNET;
+        // r2 = skb->len; r0 = 2 (TCX_DROP); if r2 > length goto exit; r0 = -1; exit.
+        let instructions =
+            [0x1261, 2 << 32 | 0xb7, length << 32 | 1 << 16 | 0x0225, 0xffff_ffff_0000_00b7, 0x95];
+        Self::attach_instructions(interface, hook, &instructions)
+    }
+
+    fn attach_instructions(interface: &str, hook: Hook, instructions: &[u64]) -> Result<Self> {
+        let index = interface_index(interface)?;
         let license = c"GPL";
         let mut load = Load {
             program_type: SCHED_CLS,
-            instruction_count: 2,
-            instructions: (&raw const instructions) as u64,
+            instruction_count: instructions.len() as u32,
+            instructions: instructions.as_ptr() as u64,
             license: license.as_ptr() as u64,
             ..Load::default()
         };

@@ -29,6 +29,11 @@ impl Network {
         self.namespace(name)?.nft(&chain("loss", "filter", "forward", "0", &rules))
     }
 
+    /// Rules of any kind for what a namespace forwards.
+    pub fn filter_forwarded(&self, name: &str, rules: &str) -> Result<()> {
+        self.namespace(name)?.nft(&chain("policy", "filter", "forward", "0", rules))
+    }
+
     /// A service address on the node whose only backend is this pod.
     pub fn service(&self, backend: &str) -> Result<()> {
         let mut rules = String::new();

@@ -37,6 +37,7 @@ fn tell(case: &Case<'_>) -> Telling {
         | Joint::PodDevice(..)
         | Joint::Router(..)
         | Joint::SilentPath
+        | Joint::Program(_)
         | Joint::FragmentFilter(_)
         | Joint::Announcement(_) => (
             format!("packets above {limit} {} {who} are fragmented at {joint}", case.way()),
@@ -73,6 +74,7 @@ fn tell(case: &Case<'_>) -> Telling {
             | Joint::PodDevice(..)
             | Joint::Router(..)
             | Joint::SilentPath
+| Joint::Program(_)
             | Joint::FragmentFilter(_)
             | Joint::Announcement(_) => format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {joint}"),
         }));

@@ -75,6 +75,7 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             | Joint::PodDevice(..)
             | Joint::Router(..)
             | Joint::SilentPath
+            | Joint::Program(_)
             | Joint::FragmentFilter(_)
             | Joint::Announcement(_) => format!(
                 "{seen}: the receiving end of the veth takes {limit} (and 4 bytes of slack for a VLAN tag). A veth drops \
@@ -119,7 +120,15 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
              the same size two seconds later and more.",
             case.joint()
         ),
-        Reason::DatapathDrop => format!("{seen} by another program, and no ICMP error was seen."),
+        Reason::DatapathDrop => {
+            let (low, high) = case.fault.limit.between.unwrap_or((0, largest));
+            format!(
+                "{seen} at {}: a filter or a program of somebody else drops segments of {high} bytes again and again, while \
+                 packets of up to {low} bytes between the same two addresses passed meanwhile. No ICMP error was made for \
+                 them.",
+                case.joint()
+            )
+        }
         Reason::PathSilent => {
             let (low, high) = case.fault.limit.between.unwrap_or((0, largest));
             let flows = case.fault.flows.len();
@@ -189,6 +198,7 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
                 | Joint::Tunnel(_)
                 | Joint::PodDevice(..)
                 | Joint::SilentPath
+                | Joint::Program(_)
                 | Joint::FragmentFilter(_)
                 | Joint::Announcement(_) => {
                     format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {}", case.joint())
