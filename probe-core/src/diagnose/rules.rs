@@ -140,6 +140,10 @@ impl Case<'_> {
         }
     }
 
+    fn smallest(&self) -> u32 {
+        self.fault.flows.values().map(|flow| flow.smallest).min().unwrap_or(0)
+    }
+
     fn largest(&self) -> u32 {
         self.fault.flows.values().map(|flow| flow.largest).max().unwrap_or(0)
     }

@@ -166,6 +166,12 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
                 case.joint()
             )));
         }
+        (Joint::Program(_), _) => fixes.push(durable(format!(
+            "find what drops by size at {} (nft list ruleset, tc filter show, bpftool net): raise its limit, or let it answer \
+             with an ICMP error; until then give the pods an MTU below {}",
+            case.joint(),
+            case.smallest()
+        ))),
         (Joint::SilentPath, _) | (_, None) => {
             let low = case.fault.limit.between.map_or(1280, |(low, _)| low);
             if !probing::is_on(case.topology, case.fault) {
