@@ -12,7 +12,7 @@ mod pod_settings;
 mod record;
 pub mod tunnel;
 
-pub use pod_settings::{NetnsSettings, SettingsLayout, pod_settings};
+pub use pod_settings::{NetnsSettings, SettingsLayout, is_last_of_settings, pod_settings};
 
 use crate::model::Time;
 use crate::model::event::Event;

@@ -52,6 +52,13 @@ pub fn pod_settings(bytes: &[u8], layout: &SettingsLayout) -> NetnsSettings {
     found
 }
 
+/// Whether the last whole record says that there are no more: no further reading is needed.
+pub fn is_last_of_settings(bytes: &[u8]) -> bool {
+    let mut records = bytes.chunks_exact(size_of::<PodSettingsRecord>());
+    let last = records.next_back().and_then(|bytes| PodSettingsRecord::read_from_bytes(bytes).ok());
+    last.is_some_and(|record| record.netns == 0)
+}
+
 fn settings(record: &PodSettingsRecord, layout: &SettingsLayout) -> Settings {
     let known = ORDER.into_iter().zip(record.values).zip(layout.widths);
     let values = known.filter_map(|((setting, bytes), width)| {
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn each_value_has_the_width_that_the_kernel_gives_it() {
         let found = pod_settings(&bytes(&[record(7, 2), record(0, 0)]), &LAYOUT);
-        assert!(found.complete);
+        assert!(found.complete && is_last_of_settings(&bytes(&[record(7, 2), record(0, 0)])));
         let settings = &found.namespaces[&7];
         assert_eq!(settings.get(Setting::IpNoPmtuDisc), Some(2));
         assert_eq!(settings.get(Setting::MinPmtu), Some(552));
@@ -127,7 +134,7 @@ mod tests {
         bytes.truncate(bytes.len() - 1);
         let found = pod_settings(&bytes, &LAYOUT);
         assert_eq!(found.namespaces.keys().collect::<Vec<_>>(), [&7]);
-        assert!(!found.complete);
+        assert!(!found.complete && !is_last_of_settings(&bytes));
         assert_eq!(pod_settings(&[], &LAYOUT), NetnsSettings::default());
     }
 

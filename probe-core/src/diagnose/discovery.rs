@@ -108,6 +108,14 @@ impl Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::Output;
+    use crate::diagnose::fixtures::{
+        self, POD1, POD1_NETNS, error_packet, error_seen, forward_drop, packet, play, upload,
+    };
+    use crate::model::event::Event;
+    use crate::model::finding::{Finding, Kind, Reason, State};
+    use crate::model::packet_too_big::HookDirection;
+    use crate::model::{SECOND, Time};
 
     #[test]
     fn each_mode_refuses_what_the_kernel_refuses() {
@@ -119,5 +127,67 @@ mod tests {
         assert_eq!(refuses(Discovery::PinsToMinimum), [false; 4]);
         assert_eq!(refuses(Discovery::IgnoresErrors), [true; 4]);
         assert_eq!(refuses(Discovery::AcceptsVerified), [false, true, true, false]);
+    }
+
+    fn with_mode(mode: u32) -> Topology {
+        let mut topology = fixtures::node(1400);
+        let settings = Settings { values: [(Setting::IpNoPmtuDisc, mode)].into() };
+        topology.settings.insert(POD1_NETNS, settings);
+        topology
+    }
+
+    /// Ten datagrams with DF, each dropped at the uplink, and an error about each passes the pod's interface.
+    fn datagrams() -> Vec<(Time, Event)> {
+        let mut events = Vec::new();
+        for number in 0..10 {
+            let time = SECOND + number * SECOND / 2;
+            let original = packet(upload(Protocol::Udp, 5353), 1500, 77 + number as u32, true);
+            let error = error_packet("10.0.1.2", 1400, &original);
+            events.push((time, error_seen(time, POD1, HookDirection::Egress, error)));
+            events.push((time, Event::Dropped(forward_drop(time, original, 1400))));
+        }
+        events
+    }
+
+    #[test]
+    fn an_application_that_goes_on_is_told_from_a_kernel_that_refuses() {
+        for (mode, expected) in [
+            (0, (Kind::OversizeDropped, None)),
+            (1, (Kind::OversizeDropped, None)),
+            (2, (Kind::PmtuBlackHole, Some(Reason::IcmpIgnored))),
+            (3, (Kind::PmtuBlackHole, Some(Reason::IcmpIgnored))),
+        ] {
+            let findings = play(fixtures::diagnoser(with_mode(mode)), datagrams());
+            let traffic: Vec<&Finding> =
+                findings.iter().filter(|finding| !finding.flows.is_empty()).collect();
+            let [finding] = traffic[..] else { panic!("{findings:#?}") };
+            assert_eq!((finding.kind, finding.reason), expected, "mode {mode}");
+            let words = format!("{} is {mode}", Setting::IpNoPmtuDisc.name());
+            assert_eq!(finding.explanation.contains(&words), mode > 0, "{}", finding.explanation);
+        }
+    }
+
+    #[test]
+    fn a_setting_put_right_closes_what_it_caused() {
+        let mut diagnoser = fixtures::diagnoser(with_mode(2));
+        for (time, event) in datagrams() {
+            diagnoser.handle_event(time, event);
+            diagnoser.handle_timeout(time);
+        }
+        diagnoser.handle_topology(10 * SECOND, with_mode(0));
+        let mut outputs = Vec::new();
+        while let Some(output) = diagnoser.poll_output() {
+            outputs.push(output);
+        }
+        let changes = outputs.iter().filter_map(|output| {
+            let Output::Change(change) = output else { return None };
+            Some((change.object.as_str(), change.from.as_deref(), change.to.as_deref()))
+        });
+        assert_eq!(changes.collect::<Vec<_>>(), [("pod1 net.ipv4.ip_no_pmtu_disc", Some("2"), Some("0"))]);
+        let findings = diagnoser.finish(11 * SECOND);
+        let finding =
+            findings.iter().find(|finding| finding.kind == Kind::PmtuBlackHole).expect("it was lost");
+        assert_eq!(finding.state, State::Closed);
+        assert!(finding.explanation.contains("lets the sender learn now"), "{}", finding.explanation);
     }
 }

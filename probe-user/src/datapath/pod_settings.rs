@@ -6,7 +6,7 @@ use aya::Ebpf;
 use aya::programs::{Iter, ProgramError};
 use probe_common::kernel_field::ABSENT;
 use probe_common::pod_settings::{FIELDS, PROGRAM, SETTINGS};
-use probe_core::decode::{NetnsSettings, SettingsLayout, pod_settings};
+use probe_core::decode::{NetnsSettings, SettingsLayout, is_last_of_settings, pod_settings};
 use std::io::{self, Read as _};
 
 /// The iterator that serves as the occasion.
@@ -54,7 +54,7 @@ impl PodSettings {
         Ok(reader)
     }
 
-    /// Reads the settings of all network namespaces of this kernel: some ten microseconds for a hundred of them.
+    /// Reads the settings of all network namespaces of this kernel: less than a millisecond for 150 of them.
     ///
     /// # Errors
     /// What the kernel says.
@@ -65,9 +65,8 @@ impl PodSettings {
         loop {
             let length = file.read(&mut some)?;
             bytes.extend_from_slice(some.get(..length).unwrap_or_default());
-            let found = pod_settings(&bytes, &self.layout);
-            if length == 0 || found.complete || bytes.len() > MOST {
-                return Ok(found);
+            if length == 0 || is_last_of_settings(&bytes) || bytes.len() > MOST {
+                return Ok(pod_settings(&bytes, &self.layout));
             }
         }
     }
