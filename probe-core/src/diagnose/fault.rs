@@ -59,9 +59,11 @@ impl FaultKey {
         match self.joint {
             Joint::SilentPath | Joint::Router(..) => true,
             Joint::Egress(..) | Joint::Tunnel(_) | Joint::Port(_) => self.direction == Direction::FromPod,
-            Joint::Veth(_) | Joint::PodDevice(..) | Joint::FragmentFilter(_) | Joint::Announcement(_) => {
-                false
-            }
+            Joint::Veth(_)
+            | Joint::PodDevice(..)
+            | Joint::Program(_)
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => false,
         }
     }
 }
