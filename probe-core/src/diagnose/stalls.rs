@@ -229,11 +229,21 @@ impl Diagnoser {
         }
         // Its oldest segment went through after all, as large as it was: the size was not the reason.
         let stall = self.stalls.stalls.get(&(event.netns, event.flow));
-        if stall.is_some_and(|stall| stall.una != event.snd_una && event.segment >= stall.segment) {
+        let claimed = self.claimed_lost(&event.flow);
+        if stall
+            .is_some_and(|stall| stall.una != event.snd_una && event.segment >= stall.segment.max(claimed))
+        {
             self.exonerate(now, |flow| *flow == event.flow);
         }
         self.stalls.add_retransmit(event);
         self.judge_stalls(now, event.flow.dst);
+    }
+
+    /// The smallest size that a finding says was lost of a flow on a silent path; 0 if none does. What arrives is no
+    /// refutation if it is smaller: TCP that probes comes down to what passes.
+    fn claimed_lost(&self, flow: &Flow) -> u32 {
+        let silent = self.faults.iter().filter(|(key, _)| key.joint == Joint::SilentPath);
+        silent.filter_map(|(_, fault)| fault.flows.get(flow)).map(|flow| flow.smallest).max().unwrap_or(0)
     }
 
     /// A retransmission of a flow whose packets are known to be lost belongs to that fault; one between the same two
@@ -282,7 +292,8 @@ impl Diagnoser {
             let all_arrived = event.unacked == 0
                 && event.last_ack.is_some_and(|ack| {
                     stall.is_some_and(|stall| {
-                        ack > stall.last && event.mss + event.header_len >= stall.segment
+                        let lost = stall.segment.max(self.claimed_lost(&event.flow));
+                        ack > stall.last && event.mss + event.header_len >= lost
                     })
                 });
             if all_arrived {
