@@ -43,6 +43,7 @@ mod standing;
 mod subject;
 
 pub use coverage::HookCounters;
+pub(crate) use publish::latent_finding;
 pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, Stage, Verdict};
 
 use crate::model::change::Change;
@@ -374,7 +375,7 @@ fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
 }
 
 /// A short opaque name for something: the first 24 bits of FNV-1a.
-fn short_id(text: &str) -> String {
+pub(crate) fn short_id(text: &str) -> String {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

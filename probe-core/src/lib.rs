@@ -4,6 +4,7 @@
 //! - [`decode`]: bytes from the kernel or the wire → [`model`] values; total, never panics.
 //! - [`model`]: plain values: flows, packets, interfaces, pods, events, findings.
 //! - [`diagnose`]: the [`diagnose::Diagnoser`], from events and snapshots to findings.
+//! - [`reach`]: the largest packet that each pod can send, and mismatches, from the configuration alone.
 //!
 //! Sizes are bytes at layer 3; times are nanoseconds of a monotonic clock and always arguments.
 #![forbid(unsafe_code)]
@@ -11,3 +12,4 @@
 pub mod decode;
 pub mod diagnose;
 pub mod model;
+pub mod reach;

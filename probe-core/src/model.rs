@@ -5,6 +5,7 @@
 pub mod change;
 pub mod coverage;
 pub mod event;
+pub mod filters;
 pub mod finding;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -21,6 +22,7 @@ pub mod route;
 pub mod settings;
 pub mod size_drop;
 pub mod size_histogram;
+pub mod survey;
 pub mod tcp;
 pub mod topology;
 

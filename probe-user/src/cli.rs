@@ -1,5 +1,7 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
-use crate::config::{HistogramConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig};
+use crate::config::{
+    CheckConfig, HistogramConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig,
+};
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use probe_core::diagnose::rules::RULES;
@@ -19,6 +21,11 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read once what MTUs depend on, without any traffic, and tell what fits and what does not.
+    ///
+    /// Needs no rights beyond those to read: root sees all; with fewer rights it says what it could not see. Exit status:
+    /// 0 nothing at warning or above, 1 at least one such finding, 2 nothing useful could be read.
+    Check(CheckArguments),
     /// Observe until Ctrl-C or --duration, and tell findings as they appear.
     ///
     /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
@@ -85,6 +92,17 @@ pub struct HistogramArguments {
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     if interval < Duration::from_millis(100) { Err("at least 100ms".to_owned()) } else { Ok(interval) }
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    show: ShowArguments,
+
+    /// The uplinks (repeatable); default: the devices of the default routes.
+    #[arg(long, env = "MTUPROBE_UPLINK", value_delimiter = ',', value_name = "IFACE")]
+    uplink: Vec<String>,
 }
 
 /// Options of `replay`.
@@ -223,6 +241,14 @@ impl From<HistogramArguments> for HistogramConfig {
     }
 }
 
+impl From<CheckArguments> for CheckConfig {
+    fn from(arguments: CheckArguments) -> Self {
+        let CheckArguments { show, uplink } = arguments;
+        let selection = Selection { pods: show.pod, uplinks: uplink, ..Selection::default() };
+        Self { output: show.output, selection, min_severity: show.min_severity.into() }
+    }
+}
+
 impl From<ReplayArguments> for ReplayConfig {
     fn from(arguments: ReplayArguments) -> Self {
         let ReplayArguments { file, show } = arguments;
@@ -249,7 +275,9 @@ mod tests {
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
-            Command::Histogram(_) | Command::Replay(_) | Command::Explain(_) => panic!("another command"),
+            Command::Check(_) | Command::Histogram(_) | Command::Replay(_) | Command::Explain(_) => {
+                panic!("another command")
+            }
         }
     }
 

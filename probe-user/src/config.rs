@@ -18,6 +18,17 @@ pub struct RecordConfig {
     pub redact: bool,
 }
 
+/// What `check` was asked to do.
+#[derive(Clone, Debug)]
+pub struct CheckConfig {
+    /// Form of the output.
+    pub output: OutputForm,
+    /// Which pods to show, and the uplinks.
+    pub selection: Selection,
+    /// Findings below are not shown.
+    pub min_severity: Severity,
+}
+
 /// What `replay` was asked to do.
 #[derive(Clone, Debug)]
 pub struct ReplayConfig {

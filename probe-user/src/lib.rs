@@ -5,11 +5,13 @@
 //! - [`run`]: the observation: every input in one loop, results to the output.
 //! - [`datapath`]: what the kernel sees, over aya and netlink.
 //! - [`attribution`]: whose interface it is.
+//! - [`filters`]: packet filters that path MTU discovery depends on.
 //! - [`output`]: JSON Lines and text; [`system`]: what the machine says of itself.
 pub mod attribution;
 pub mod cli;
 pub mod config;
 pub mod datapath;
+pub mod filters;
 pub mod output;
 pub mod run;
 pub mod system;

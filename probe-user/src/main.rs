@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Watch(arguments) => run::watch(arguments.into()),
         Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
+        Command::Check(arguments) => run::check(&arguments.into()),
         Command::Replay(arguments) => run::replay(&arguments.into()),
         Command::Explain(arguments) => run::explain(&arguments),
     };

@@ -1,5 +1,6 @@
 //! What is told, and the forms it is told in.
 
+pub mod check;
 pub mod complaint;
 pub mod evidence;
 pub mod explanation;

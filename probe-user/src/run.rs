@@ -1,6 +1,7 @@
 //! The observation: every input in one loop, results to the output.
 
 mod attachments;
+mod check;
 mod companion;
 mod evidence;
 mod explain;
@@ -19,6 +20,7 @@ mod verdict;
 mod visits;
 mod voice;
 
+pub use check::check;
 pub use explain::explain;
 pub use histogram::histogram;
 pub use replay::replay;

@@ -30,6 +30,9 @@ pub fn interface(ifindex: u32, name: &str, kind: &str, mtu: u32, role: Role) -> 
         name: name.to_owned(),
         kind: kind.to_owned(),
         mtu,
+        ipv6_mtu: None,
+        min_mtu: None,
+        max_mtu: None,
         up: true,
         ethernet: true,
         role,
@@ -55,6 +58,7 @@ pub fn node(uplink_mtu: u32) -> Topology {
         df: OuterDf::Unset,
         port: Some(8472),
         local: Some(ip("10.0.1.2")),
+        metadata: false,
         remotes: vec![ip("10.0.2.2")],
     });
     topology.interfaces.extend([(UPLINK, uplink), (TUNNEL, tunnel)]);
@@ -62,6 +66,7 @@ pub fn node(uplink_mtu: u32) -> Topology {
         family: Family::Ipv4,
         table: 254,
         destination: None,
+        priority: 0,
         oif: Some(UPLINK),
         gateway: Some(ip("10.0.1.1")),
         mtu: None,

@@ -1,6 +1,8 @@
 //! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
 mod pmtud;
 
+pub(crate) use pmtud::locked_routes;
+
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
@@ -182,7 +184,7 @@ fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
 }
 
 /// Below 1280 the kernel takes IPv6 off an interface (RFC 8200 section 5, `addrconf_notify`).
-fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+pub(crate) fn below_ipv6_minimum(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     let minimum = Family::Ipv6.minimum_mtu();
     // The pod's own end decides: it is the pod that loses its addresses.
     let smallest = interface.peer.as_ref().filter(|peer| peer.nsid.is_some())?.mtu?;

@@ -238,9 +238,19 @@ fn latent_id(mismatch: &Mismatch) -> String {
 
 /// The finding of a mismatch that no packet need have met.
 pub(super) fn latent(topology: &Topology, mismatch: &Mismatch, now: Time) -> Option<Finding> {
+    latent_finding(topology, mismatch, None, now)
+}
+
+/// The finding of a mismatch, in the words of its kind's rule or in others.
+pub(crate) fn latent_finding(
+    topology: &Topology,
+    mismatch: &Mismatch,
+    telling: Option<Telling>,
+    now: Time,
+) -> Option<Finding> {
     let rule = rules::rule(mismatch.kind)?;
     let Teller::Latent(tell) = rule.tell else { return None };
-    let Telling { title, explanation, fixes } = tell(topology, mismatch);
+    let Telling { title, explanation, fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
     Some(Finding {
         id: latent_id(mismatch),
         state: State::Open,

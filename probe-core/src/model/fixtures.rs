@@ -12,6 +12,9 @@ pub fn device(ifindex: u32, name: &str, kind: &str, mtu: u32) -> Interface {
         name: name.to_owned(),
         kind: kind.to_owned(),
         mtu,
+        ipv6_mtu: None,
+        min_mtu: None,
+        max_mtu: None,
         up: true,
         ethernet: true,
         role: Role::Link,
@@ -39,6 +42,7 @@ pub fn tunnel(ifindex: u32, name: &str, kind: &str, mtu: u32, underlay: Option<u
         df: OuterDf::Unset,
         port: None,
         local: None,
+        metadata: false,
         remotes: Vec::new(),
     };
     Interface { tunnel: Some(tunnel), ..device(ifindex, name, kind, mtu) }
@@ -60,6 +64,7 @@ pub fn route(destination: &str, oif: u32, gateway: Option<&str>) -> Route {
         family,
         table: 254,
         destination,
+        priority: 0,
         oif: Some(oif),
         gateway,
         mtu: None,

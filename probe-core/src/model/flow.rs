@@ -20,6 +20,9 @@ impl Family {
         }
     }
 
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ipv4, Self::Ipv6];
+
     /// Name in JSON, labels and text.
     pub fn name(self) -> &'static str {
         match self {

@@ -46,6 +46,13 @@ pub struct Interface {
     pub kind: String,
     /// MTU in bytes.
     pub mtu: u32,
+    /// MTU in bytes for IPv6 (`net.ipv6.conf.*.mtu`), which follows the device's unless somebody set it; `None` where IPv6
+    /// is off.
+    pub ipv6_mtu: Option<u32>,
+    /// Smallest MTU in bytes that the driver takes (`IFLA_MIN_MTU`).
+    pub min_mtu: Option<u32>,
+    /// Largest MTU in bytes that the driver takes (`IFLA_MAX_MTU`); `None` where nothing bounds it.
+    pub max_mtu: Option<u32>,
     /// Administratively up.
     pub up: bool,
     /// Frames have an Ethernet header (`ARPHRD_ETHER`).
@@ -109,6 +116,9 @@ pub struct Tunnel {
     pub port: Option<u16>,
     /// Address that the outer packets come from.
     pub local: Option<IpAddr>,
+    /// Each packet brings its own remote endpoint, from a program, Open vSwitch or a lightweight tunnel route
+    /// (`collect_md`): the device's MTU says nothing then.
+    pub metadata: bool,
     /// Remote tunnel endpoints that are configured (device, forwarding entries).
     pub remotes: Vec<IpAddr>,
 }

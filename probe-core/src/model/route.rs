@@ -11,6 +11,8 @@ pub struct Route {
     pub table: u32,
     /// Destination network; `None` is the default route.
     pub destination: Option<(IpAddr, u8)>,
+    /// Metric (`RTA_PRIORITY`): of several routes to one network in a table the kernel takes the lowest.
+    pub priority: u32,
     /// Device it leaves by; `None` for blackhole and the like.
     pub oif: Option<u32>,
     /// Next hop.

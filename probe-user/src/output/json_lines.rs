@@ -1,6 +1,6 @@
 //! JSON Lines: one compact object a line, `type` first.
 
-mod wire;
+pub(in crate::output) mod wire;
 
 pub(in crate::output) use wire::PodWire;
 

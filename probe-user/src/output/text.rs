@@ -2,7 +2,7 @@
 //! the causes by harm.
 
 mod event;
-mod summary;
+pub(in crate::output) mod summary;
 
 use super::wall_clock::WallClock;
 use super::{Message, Start, Writer};

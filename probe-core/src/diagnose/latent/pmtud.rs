@@ -54,7 +54,8 @@ fn smallest_way(topology: &Topology) -> Option<(&Interface, u32, LimitHow)> {
     .min_by_key(|(_, limit, _)| *limit)
 }
 
-fn locked_routes(topology: &Topology) -> impl Iterator<Item = Mismatch> {
+/// Routes whose locked MTU is more than their way takes.
+pub(crate) fn locked_routes(topology: &Topology) -> impl Iterator<Item = Mismatch> {
     let locked = topology.routes.iter().filter(|route| route.unicast && route.mtu_locked);
     locked.filter_map(|route| locked_route(topology, route))
 }

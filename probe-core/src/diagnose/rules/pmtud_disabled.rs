@@ -2,8 +2,10 @@
 use super::{Rule, Teller, Telling, discover_again, durable, inside, now};
 use crate::diagnose::discovery;
 use crate::diagnose::latent::Mismatch;
+use crate::model::filters::ErrorDrop;
 use crate::model::finding::{Fix, Kind};
-use crate::model::settings::{Discovery, Setting};
+use crate::model::pod::Pod;
+use crate::model::settings::{Discovery, Setting, Settings};
 use crate::model::topology::Topology;
 
 /// The rule.
@@ -91,5 +93,84 @@ fn locked_route(mismatch: &Mismatch) -> Telling {
         fixes: vec![durable(format!(
             "take the word lock out of the route (ip route change … mtu {limit}), or give it an MTU of at most {limit}"
         ))],
+    }
+}
+
+/// A setting that nothing on this node needs otherwise.
+pub(crate) fn not_needed(pod: &Pod, settings: &Settings) -> Telling {
+    let name = pod.display_name();
+    let setting = settings.discovery().and_then(discovery::in_words).unwrap_or_default();
+    Telling {
+        title: format!("path MTU discovery is off in pod {name}; nothing on this node needs it"),
+        explanation: format!(
+            "In the network namespace of the pod, {setting}. All that it sends fits as far as this node can see; a smaller \
+             path beyond it would not be learned."
+        ),
+        fixes: discover_again(inside(pod, "sysctl -w net.ipv4.ip_no_pmtu_disc=0")).into(),
+    }
+}
+
+/// A route inside a pod that is locked; with the joint and its size where that takes less.
+pub(crate) fn locked_inside(pod: &Pod, destination: &str, mtu: u32, limit: Option<(&str, u32)>) -> Telling {
+    let name = pod.display_name();
+    let locked = format!(
+        "The MTU of the route {destination} inside the pod is locked (ip route … mtu lock {mtu}): its kernel believes it \
+         whatever ICMP errors say, and sends IPv4 without DF."
+    );
+    let (title, explanation, wanted) = match limit {
+        Some((interface, takes)) => (
+            format!("pod {name} has a route locked at {mtu}, {interface} takes {takes}"),
+            format!("{locked} {interface} takes {takes}: IPv4 is cut into fragments there, IPv6 is lost."),
+            takes,
+        ),
+        None => (
+            format!("pod {name} has a route locked at {mtu}; it fits all that is known of the way"),
+            format!("{locked} A smaller path beyond this node would not be learned."),
+            mtu,
+        ),
+    };
+    let fix = format!("take the word lock out of the pod's route (ip route change … mtu {wanted})");
+    Telling { title, explanation, fixes: vec![durable(fix)] }
+}
+
+/// A packet filter rule that drops ICMP errors, inside a pod or on the node; with the joint whose errors are needed.
+pub(crate) fn filtered(rule: &ErrorDrop, pod: Option<&Pod>, limit: Option<(&str, u32)>) -> Telling {
+    let place = &rule.place;
+    let whose = pod.map_or_else(|| "this node".to_owned(), |pod| format!("pod {}", pod.display_name()));
+    let need = match limit {
+        Some((interface, takes)) => {
+            format!("{interface} takes {takes} and tells larger senders so: they will not hear it.")
+        }
+        None => {
+            "Nothing on this node needs them now; a smaller path beyond it would not be learned.".to_owned()
+        }
+    };
+    let narrowed =
+        if place.narrowed { " It asks for more than that: only some errors may be concerned." } else { "" };
+    let title = match limit {
+        Some((interface, takes)) => {
+            format!("a filter of {whose} drops ICMP errors about size, and {interface} takes {takes} only")
+        }
+        None => format!("a filter of {whose} drops ICMP errors about size"),
+    };
+    let command = place.handle.map(|handle| format!("nft delete rule {} handle {handle}", place.chain));
+    let command = match pod {
+        Some(pod) => command.and_then(|command| inside(pod, &command)),
+        None => command,
+    };
+    Telling {
+        title,
+        explanation: format!(
+            "A rule in the chain {} (hook {}) drops them: ICMP destination unreachable, fragmentation needed, or ICMPv6 packet \
+             too big (RFC 4890, section 4.3.1: must not be dropped). {need}{narrowed}",
+            place.chain,
+            place.hook.name()
+        ),
+        fixes: vec![
+            now(command, "until whatever made the rule makes it again"),
+            durable(
+                "let ICMP destination unreachable, code 4, and ICMPv6 packet too big pass, before any rule that drops ICMP",
+            ),
+        ],
     }
 }

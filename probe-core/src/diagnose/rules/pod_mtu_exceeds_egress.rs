@@ -18,21 +18,30 @@ pub static RULE: Rule = Rule {
 fn tell(_topology: &Topology, mismatch: &Mismatch) -> Telling {
     let (limit, larger) = (mismatch.limit, mismatch.larger);
     let name = mismatch.pod.as_ref().map_or_else(String::new, |pod| pod.display_name());
-    let command = mismatch
+    let shrink = mismatch
         .pod
         .as_ref()
         .and_then(|pod| inside(pod, &format!("ip link set {} mtu {limit}", pod.pod_interface.as_deref()?)));
+    // The host's end as well: ends that differ are the next fault.
+    let host_end = mismatch.pod.as_ref().and_then(|pod| pod.host_interface.as_deref());
+    let command = shrink.map(|shrink| match host_end {
+        Some(host_end) => format!("{shrink} && ip link set {host_end} mtu {limit}"),
+        None => shrink,
+    });
     Telling {
         title: format!("pod {name} sends up to {larger}, {} takes {limit}", mismatch.interface),
         explanation: format!(
-            "Packets of {} to {larger} bytes from this pod to the outside meet a limit of {limit} at {}. An MSS clamp or a \
+            "Packets of {} to {larger} bytes from this pod meet a limit of {limit} at {}. An MSS clamp or a \
              smaller route MTU in the pod would keep TCP away from it; UDP is not covered by a clamp. No such packet need \
              have come yet.",
             limit + 1,
             mismatch.interface
         ),
         fixes: vec![
-            now(command, format!("lower the pod's interface to {limit}; lost at the next pod restart")),
+            now(
+                command,
+                format!("lower both ends of the pod's link to {limit}; lost at the next pod restart"),
+            ),
             durable(format!(
                 "set the pod MTU to {limit} in the CNI's configuration, or raise {}",
                 mismatch.interface

@@ -7,7 +7,8 @@ use super::connection::{Connection, NetlinkError};
 use super::tunnel::TunnelDevice;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
+    LinkLayerType, LinkMessage,
 };
 use probe_core::model::interface::DeviceCounters;
 
@@ -22,6 +23,12 @@ pub struct Device {
     pub kind: String,
     /// MTU in bytes.
     pub mtu: u32,
+    /// MTU in bytes for IPv6.
+    pub ipv6_mtu: Option<u32>,
+    /// Smallest MTU in bytes that the driver takes.
+    pub min_mtu: Option<u32>,
+    /// Largest MTU in bytes that the driver takes.
+    pub max_mtu: Option<u32>,
     /// Administratively up.
     pub up: bool,
     /// The loopback device.
@@ -64,6 +71,9 @@ impl Device {
             name: String::new(),
             kind: String::new(),
             mtu: 0,
+            ipv6_mtu: None,
+            min_mtu: None,
+            max_mtu: None,
             up: message.header.flags.contains(LinkFlags::Up),
             loopback: message.header.flags.contains(LinkFlags::Loopback),
             ethernet,
@@ -78,6 +88,10 @@ impl Device {
             match attribute {
                 LinkAttribute::IfName(name) => device.name = name,
                 LinkAttribute::Mtu(mtu) => device.mtu = mtu,
+                LinkAttribute::MinMtu(mtu) => device.min_mtu = Some(mtu),
+                // Zero says that nothing bounds it (`struct net_device`).
+                LinkAttribute::MaxMtu(mtu) => device.max_mtu = Some(mtu).filter(|&mtu| mtu != 0),
+                LinkAttribute::AfSpecUnspec(families) => device.ipv6_mtu = ipv6_mtu(&families),
                 LinkAttribute::Controller(ifindex) => {
                     device.master = Some(ifindex).filter(|&index| index != 0)
                 }
@@ -128,4 +142,16 @@ impl Device {
     pub fn is_stacked(&self) -> bool {
         matches!(self.kind.as_str(), "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap" | "macsec" | "dsa")
     }
+}
+
+/// `DEVCONF_MTU6`; a device without IPv6 has none.
+fn ipv6_mtu(families: &[AfSpecUnspec]) -> Option<u32> {
+    let ipv6 = families.iter().find_map(|family| match family {
+        AfSpecUnspec::Inet6(ipv6) => Some(ipv6),
+        _ => None,
+    })?;
+    ipv6.iter().find_map(|attribute| match attribute {
+        AfSpecInet6::DevConf(settings) => u32::try_from(settings.mtu6).ok().filter(|&mtu| mtu != 0),
+        _ => None,
+    })
 }

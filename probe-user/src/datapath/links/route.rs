@@ -60,6 +60,7 @@ fn read(family: Family, message: RouteNetlinkMessage) -> Vec<Route> {
         family,
         table: header.table.into(),
         destination: None,
+        priority: 0,
         oif: None,
         gateway: None,
         mtu: None,
@@ -75,6 +76,7 @@ fn read(family: Family, message: RouteNetlinkMessage) -> Vec<Route> {
             RouteAttribute::Destination(address) => {
                 route.destination = ip(&address).map(|address| (address, header.destination_prefix_length));
             }
+            RouteAttribute::Priority(priority) => route.priority = priority,
             RouteAttribute::Metrics(metrics) => read_metrics(&mut route, &metrics),
             RouteAttribute::MultiPath(hops) => next_hops = hops,
             other => read_hop(&mut route, &other),

@@ -65,11 +65,22 @@ pub struct TunnelDevice {
     pub df: OuterDf,
     /// UDP destination port.
     pub port: Option<u16>,
+    /// Each packet brings its own remote endpoint.
+    pub metadata: bool,
 }
 
 impl TunnelDevice {
     fn new(above_ip: Option<u32>, outer: Option<Family>, df: OuterDf) -> Self {
-        Self { above_ip, outer, lower: None, local: None, remotes: Vec::new(), df, port: None }
+        Self {
+            above_ip,
+            outer,
+            lower: None,
+            local: None,
+            remotes: Vec::new(),
+            df,
+            port: None,
+            metadata: false,
+        }
     }
 
     /// Takes a device of a tunnel kind for what it is; `None` for any other. `ethernet` tells a tap from a tun.
@@ -126,6 +137,7 @@ impl TunnelDevice {
             df,
             port: self.port,
             local: self.local,
+            metadata: self.metadata,
             remotes: self.remotes,
         }
     }
@@ -142,6 +154,7 @@ fn vxlan(info: &[InfoVxlan]) -> TunnelDevice {
             InfoVxlan::Local6(address) => tunnel.local = Some((*address).into()),
             InfoVxlan::Group(address) => tunnel.remotes.push((*address).into()),
             InfoVxlan::Group6(address) => tunnel.remotes.push((*address).into()),
+            InfoVxlan::CollectMetadata(on) => tunnel.metadata = *on,
             InfoVxlan::Port(port) => tunnel.port = Some(*port),
             InfoVxlan::Df(VxlanDf::Set) => tunnel.df = OuterDf::Set,
             InfoVxlan::Df(VxlanDf::Inherit) => tunnel.df = OuterDf::Inherit,
@@ -160,6 +173,7 @@ fn geneve(info: &[InfoGeneve]) -> TunnelDevice {
             InfoGeneve::Local6(address) => tunnel.local = Some((*address).into()),
             InfoGeneve::Remote(address) => tunnel.remotes.push((*address).into()),
             InfoGeneve::Remote6(address) => tunnel.remotes.push((*address).into()),
+            InfoGeneve::CollectMetadata => tunnel.metadata = true,
             InfoGeneve::Port(port) => tunnel.port = Some(*port),
             InfoGeneve::Df(GeneveDf::Set) => tunnel.df = OuterDf::Set,
             InfoGeneve::Df(GeneveDf::Inherit) => tunnel.df = OuterDf::Inherit,
@@ -271,6 +285,7 @@ fn ip_tunnel(outer: Family, info: &[InfoIpTunnel]) -> TunnelDevice {
             InfoIpTunnel::Local(address) => tunnel.local = Some(*address),
             InfoIpTunnel::Remote(address) => tunnel.remotes.push(*address),
             InfoIpTunnel::PMtuDisc(on) => tunnel.df = df_of_pmtu_discovery(*on),
+            InfoIpTunnel::CollectMetadata => tunnel.metadata = true,
             InfoIpTunnel::EncapType(TunnelEncapType::Fou) => encapsulation = header::UDP,
             InfoIpTunnel::EncapType(TunnelEncapType::Gue) => encapsulation = header::UDP + header::GUE,
             InfoIpTunnel::Ipv6Flags(flags) => limit &= !flags.contains(Ip6TunnelFlags::IgnEncapLimit),

@@ -29,6 +29,12 @@ mirror! {
         name: InterfaceName,
         kind: String,
         mtu: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ipv6_mtu: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_mtu: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_mtu: Option<u32>,
         up: bool,
         ethernet: bool,
         role: Role,
@@ -62,6 +68,8 @@ mirror! {
         df: OuterDf,
         port: Option<u16>,
         local: Option<Address>,
+        #[serde(default)]
+        metadata: bool,
         remotes: Vec<Address>,
     }
 }

@@ -44,6 +44,8 @@ mirror! {
         family: Family,
         table: u32,
         destination: Option<Network>,
+        #[serde(default)]
+        priority: u32,
         oif: Option<u32>,
         gateway: Option<Address>,
         mtu: Option<u32>,

@@ -1,6 +1,6 @@
 //! The lines' types: field names and order as the contract fixes them. What is not known is null.
 
-mod finding;
+pub(in crate::output) mod finding;
 
 use super::super::wall_clock::WallClock;
 use super::super::{AttachedInterface, Message, Sense};

@@ -9,6 +9,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
+/// Fixes of one kind that are told for a cause: pods that share one have a command each.
+const FIXES_TOLD: usize = 4;
+
 /// Names of pods that are spelt out for a cause.
 const PODS_NAMED: usize = 5;
 
@@ -45,14 +48,15 @@ pub(super) fn text(summary: &Summary, context: &Context, clock: WallClock) -> St
     for (what, count) in summary.lost.iter().filter(|(_, count)| **count > 0) {
         let _ = writeln!(text, "lost      {what} {}", grouped(*count));
     }
-    let causes = causes(&summary.findings);
-    if causes.is_empty() {
-        text.push_str("nothing found\n");
-    }
-    for (number, findings) in causes.iter().enumerate() {
-        text.push_str(&cause(number + 1, findings, clock));
-    }
+    let causes = numbered(&summary.findings, clock);
+    text.push_str(if causes.is_empty() { "nothing found\n" } else { &causes });
     text
+}
+
+/// The causes by harm, each with who suffers, the proof and what to do.
+pub(in crate::output) fn numbered(findings: &[Finding], clock: WallClock) -> String {
+    let causes = causes(findings);
+    causes.iter().enumerate().map(|(number, findings)| cause(number + 1, findings, clock)).collect()
 }
 
 /// One line per direction and reason for all pods that are not fully seen.
@@ -125,6 +129,7 @@ fn cause(number: usize, findings: &[&Finding], clock: WallClock) -> String {
         detail("proof", &finding.explanation);
     }
     let mut told = HashSet::new();
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for fix in findings.iter().flat_map(|finding| &finding.fixes) {
         let rest = match &fix.command {
             Some(command) if fix.text.is_empty() => command.clone(),
@@ -132,7 +137,16 @@ fn cause(number: usize, findings: &[&Finding], clock: WallClock) -> String {
             None => fix.text.clone(),
         };
         if told.insert((fix.when.name(), rest.clone())) {
-            detail(fix.when.name(), &rest);
+            let times = times.entry(fix.when.name()).or_default();
+            *times += 1;
+            if *times <= FIXES_TOLD {
+                detail(fix.when.name(), &rest);
+            }
+        }
+    }
+    for (when, times) in times {
+        if times > FIXES_TOLD {
+            detail(when, &format!("and {} more like these", times - FIXES_TOLD));
         }
     }
     text

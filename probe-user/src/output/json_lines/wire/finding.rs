@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::net::IpAddr;
 
 #[derive(Debug, Serialize)]
-pub(in super::super) struct FindingWire<'a> {
+pub(in crate::output) struct FindingWire<'a> {
     id: &'a str,
     state: &'static str,
     kind: &'static str,
