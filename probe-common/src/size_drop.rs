@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// `Array<u32>` of [`REASON_SLOTS`]: drop reason → [`class`]. Numbers differ from kernel to kernel: filled from BTF.
 pub const REASON_CLASSES: &str = "REASON_CLASSES";
-/// Places in [`REASON_CLASSES`]; reasons of subsystems (above) count as [`class::ICMP_OR_FRAGMENT`].
+/// Places in [`REASON_CLASSES`]; reasons of subsystems (above) count as [`class::FILTER`].
 pub const REASON_SLOTS: u32 = 512;
 
 /// What the kernel side does with a drop for this reason.

@@ -27,7 +27,7 @@ static SYMBOL_FORMAT: [u8; 4] = *b"%ps\0";
 #[inline(always)]
 pub fn observe(skb: Trusted, address: u64, reason: u32) {
     // Cheap things first: this runs for every drop of the machine.
-    let class = maps::reason_class(reason).unwrap_or(class::ICMP_OR_FRAGMENT);
+    let class = maps::reason_class(reason).unwrap_or(class::FILTER);
     if class == class::IGNORED {
         return;
     }

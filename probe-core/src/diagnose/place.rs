@@ -32,43 +32,67 @@ pub enum Place {
     Unrelated,
 }
 
-/// Places that free packets for their size under `NOT_SPECIFIED`, by the beginning of the symbol.
-const SIZE_PLACES: &[(&str, Place)] = &[
-    ("__dev_forward_skb", Place::Veth),
-    ("dev_forward_skb", Place::Veth),
-    ("veth_", Place::Veth),
-    ("br_", Place::Bridge),
-    ("ovs_", Place::Vswitch),
-    ("ip_forward", Place::Forward),
-    ("ip6_forward", Place::Forward),
-    ("ip_fragment", Place::Fragmentation),
-    ("ip_do_fragment", Place::Fragmentation),
-    ("ip6_fragment", Place::Fragmentation),
-    ("ip_finish_output", Place::Fragmentation),
-    ("__ip_finish_output", Place::Fragmentation),
-    ("ip6_finish_output", Place::Fragmentation),
-    ("__ip6_finish_output", Place::Fragmentation),
-    ("ip_tunnel_xmit", Place::Tunnel),
-    ("ip_md_tunnel_xmit", Place::Tunnel),
-    ("ip6_tnl_xmit", Place::Tunnel),
-    ("ipip_tunnel_xmit", Place::Tunnel),
-    ("ipip6_tunnel_xmit", Place::Tunnel),
-    ("sit_tunnel_xmit", Place::Tunnel),
-    ("ipgre_xmit", Place::Tunnel),
-    ("gre_tap_xmit", Place::Tunnel),
-    ("vxlan_xmit", Place::Tunnel),
-    ("geneve_xmit", Place::Tunnel),
-    ("wg_xmit", Place::Tunnel),
-    ("tun_net_xmit", Place::Tunnel),
+/// Functions that free packets for their size, mostly under `NOT_SPECIFIED`; names as [`stem`] leaves them.
+const SIZE_FUNCTIONS: &[(Place, &[&str])] = &[
+    // Whatever hands a packet to another device (`is_skb_forwardable`).
+    (Place::Veth, &["dev_forward_skb", "dev_forward_skb_nomtu", "veth_xmit"]),
+    // With and without br_netfilter.
+    (Place::Bridge, &["br_dev_queue_push_xmit", "br_nf_dev_queue_xmit", "br_nf_ip_fragment"]),
+    (Place::Vswitch, &["ovs_vport_send", "do_output", "ovs_fragment"]),
+    (Place::Forward, &["ip_forward", "ip6_forward"]),
+    // Also the outer packets of tunnels.
+    (
+        Place::Fragmentation,
+        &["ip_fragment", "ip_do_fragment", "ip_finish_output", "ip6_fragment", "ip6_finish_output"],
+    ),
+    (
+        Place::Tunnel,
+        &[
+            "ip_tunnel_xmit",
+            "ip_md_tunnel_xmit",
+            "ip6_tnl_xmit",
+            "ip6_tnl_start_xmit",
+            "ipip_tunnel_xmit",
+            "ipip6_tunnel_xmit",
+            "sit_tunnel_xmit",
+            "ipgre_xmit",
+            "ip6gre_tunnel_xmit",
+            "gre_tap_xmit",
+            "erspan_xmit",
+            "ip6erspan_tunnel_xmit",
+            "vxlan_xmit",
+            "vxlan_xmit_one",
+            "geneve_xmit",
+            "bareudp_xmit",
+            "vti_tunnel_xmit",
+            "vti6_tnl_xmit",
+            "wg_xmit",
+            "xfrmi_xmit",
+            "ipvlan_queue_xmit",
+            "macvlan_start_xmit",
+            "tun_net_xmit",
+        ],
+    ),
 ];
+
+/// The function of a symbol as the kernel prints it, without offset and module and without what the compiler or a
+/// variant of the same function adds (`__dev_forward_skb2`, `ip_fragment.constprop.0+0x8a/0xa0 [mod]`).
+pub fn stem(symbol: &str) -> &str {
+    let end = symbol.find(['+', '.', ' ', '[']).unwrap_or(symbol.len());
+    let function = symbol.get(..end).unwrap_or(symbol);
+    function.trim_start_matches('_').trim_end_matches(|letter: char| letter.is_ascii_digit())
+}
+
+/// What it means that a packet is freed in a function without a reason that says so; `None` if nothing about sizes.
+pub fn of_symbol(symbol: &str) -> Option<Place> {
+    let stem = stem(symbol);
+    SIZE_FUNCTIONS.iter().find(|(_, functions)| functions.contains(&stem)).map(|(place, _)| *place)
+}
 
 /// What a drop means.
 pub fn classify(drop: &PacketDropped) -> Place {
     let Some(packet) = &drop.packet else { return Place::Unrelated };
-    let by_location = SIZE_PLACES
-        .iter()
-        .find(|(symbol, _)| drop.location.starts_with(symbol))
-        .map_or(Place::Unrelated, |(_, place)| *place);
+    let by_location = of_symbol(&drop.location).unwrap_or(Place::Unrelated);
     match drop.reason.as_str() {
         "PKT_TOO_BIG" if by_location == Place::Unrelated => Place::Forward,
         "PKT_TOO_BIG" => by_location,
@@ -95,5 +119,72 @@ pub fn length(drop: &PacketDropped) -> u32 {
     match &drop.packet {
         Some(packet) if packet.length != 0 => packet.length,
         Some(_) | None => drop.skb_len,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixtures::{flow, forward_drop, packet};
+    use crate::model::flow::Protocol;
+    use crate::model::packet::Fragment;
+
+    /// The place of a drop of an ordinary packet.
+    fn at(reason: &str, location: &str) -> Place {
+        classify(&dropped(reason, location, false))
+    }
+
+    fn dropped(reason: &str, location: &str, fragment: bool) -> PacketDropped {
+        let mut packet = packet(flow(Protocol::Udp, "10.244.1.11", 4000, "203.0.113.10", 53), 1500, 9, true);
+        packet.fragment = fragment.then_some(Fragment { id: 9, offset: 1480, more: false });
+        let (reason, location) = (reason.to_owned(), location.to_owned());
+        PacketDropped { reason, location, ..forward_drop(0, packet, 1400) }
+    }
+
+    #[test]
+    fn symbols_are_told_whatever_the_compiler_adds() {
+        for (symbol, place) in [
+            ("__dev_forward_skb2", Place::Veth),
+            ("__dev_forward_skb2+0x1a/0x90", Place::Veth),
+            ("dev_forward_skb_nomtu", Place::Veth),
+            ("br_dev_queue_push_xmit.part.0+0x10/0x20 [bridge]", Place::Bridge),
+            ("br_nf_dev_queue_xmit [br_netfilter]", Place::Bridge),
+            ("ip_fragment.constprop.0+0x8a/0xa0", Place::Fragmentation),
+            ("__ip_finish_output", Place::Fragmentation),
+            ("ip6_fragment.isra.0", Place::Fragmentation),
+            ("ip6_forward+0x1/0x2", Place::Forward),
+            ("ovs_vport_send+0x1/0x2 [openvswitch]", Place::Vswitch),
+            ("vxlan_xmit_one.cold", Place::Tunnel),
+            ("geneve_xmit", Place::Tunnel),
+            ("ip6_tnl_start_xmit", Place::Tunnel),
+            ("ip6gre_tunnel_xmit", Place::Tunnel),
+            ("wg_xmit [wireguard]", Place::Tunnel),
+        ] {
+            assert_eq!(of_symbol(symbol), Some(place), "{symbol}");
+            assert_eq!(at("NOT_SPECIFIED", symbol), place, "{symbol}");
+        }
+        for symbol in
+            ["", "ip6_mc_input", "ip_forward_finish", "br_handle_frame", "xip_forward", "veth_close"]
+        {
+            assert_eq!(of_symbol(symbol), None, "{symbol}");
+        }
+    }
+
+    #[test]
+    fn a_reason_that_names_the_size_needs_no_place() {
+        assert_eq!(at("PKT_TOO_BIG", "ip_forward"), Place::Forward);
+        assert_eq!(at("PKT_TOO_BIG", "do_output [openvswitch]"), Place::Vswitch);
+        assert_eq!(at("PKT_TOO_BIG", ""), Place::Forward);
+    }
+
+    #[test]
+    fn filters_are_told_by_what_they_drop() {
+        for reason in ["NETFILTER_DROP", "TC_INGRESS", "TC_EGRESS", "XDP", "IP_RPFILTER", "OPENVSWITCH"] {
+            assert_eq!(classify(&dropped(reason, "ip_fragment", true)), Place::Fragment, "{reason}");
+            // A filter that happens to sit in a function of the table is a filter all the same.
+            assert_eq!(at(reason, "ip_forward"), Place::Filtered, "{reason}");
+        }
+        assert_eq!(at("NOT_SPECIFIED", "ip6_mc_input"), Place::Unrelated);
+        assert_eq!(at("FRAG_REASM_TIMEOUT", "ip_expire"), Place::Reassembly);
     }
 }

@@ -4,9 +4,13 @@
 //! running kernel. Places are told by symbol, compiler suffixes cut off.
 use super::btf::Btf;
 use probe_common::{location, size_drop::class};
+use probe_core::diagnose::place;
 use std::collections::HashMap;
 
 const PREFIX: &str = "SKB_DROP_REASON_";
+/// Of subsystems (modules) whose reasons have numbers of their own, the subsystem's in the upper half.
+const SUBSYSTEM_PREFIX: &str = "SKB_DROP_REASON_SUBSYS_";
+const SUBSYSTEM_SHIFT: u32 = 16;
 
 /// Reasons that say by themselves that it was the size.
 const SIZE: &[&str] = &["PKT_TOO_BIG"];
@@ -39,60 +43,12 @@ const ICMP_OR_FRAGMENT: &[&str] = &[
     "QDISC_DROP",
 ];
 
-/// Functions that free a packet for its size without a reason that says so.
-const SIZE_FUNCTIONS: &[&str] = &[
-    // veth and everything else that hands a packet to another device (`is_skb_forwardable`).
-    "__dev_forward_skb",
-    "__dev_forward_skb2",
-    "dev_forward_skb",
-    "dev_forward_skb_nomtu",
-    "veth_xmit",
-    // Bridges, with and without br_netfilter.
-    "br_dev_queue_push_xmit",
-    "br_nf_dev_queue_xmit",
-    "br_nf_ip_fragment",
-    // Fragmentation that DF forbids: also the outer packets of tunnels.
-    "ip_fragment",
-    "ip_do_fragment",
-    "ip_finish_output",
-    "__ip_finish_output",
-    "ip6_fragment",
-    "ip6_finish_output",
-    "__ip6_finish_output",
-    "ip_forward",
-    "ip6_forward",
-    // Tunnels.
-    "ip_tunnel_xmit",
-    "ip_md_tunnel_xmit",
-    "ip6_tnl_xmit",
-    "ip6_tnl_start_xmit",
-    "ipip_tunnel_xmit",
-    "ipip6_tunnel_xmit",
-    "sit_tunnel_xmit",
-    "ipgre_xmit",
-    "ip6gre_tunnel_xmit",
-    "gre_tap_xmit",
-    "vxlan_xmit",
-    "vxlan_xmit_one",
-    "geneve_xmit",
-    "vti_tunnel_xmit",
-    "vti6_tnl_xmit",
-    "wg_xmit",
-    "xfrmi_xmit",
-    "ipvlan_queue_xmit",
-    "macvlan_start_xmit",
-    "tun_net_xmit",
-    // Open vSwitch.
-    "ovs_vport_send",
-    "do_output",
-    "ovs_fragment",
-];
-
 /// The names of this kernel's drop reasons.
 #[derive(Clone, Debug, Default)]
 pub struct Reasons {
     names: HashMap<u32, String>,
     numbers: HashMap<String, u32>,
+    subsystems: HashMap<u32, String>,
 }
 
 impl Reasons {
@@ -105,12 +61,20 @@ impl Reasons {
                 reasons.numbers.insert(name.to_owned(), number);
             }
         }
+        for (name, number) in btf.enumeration("skb_drop_reason_subsys").unwrap_or_default() {
+            if let Some(name) = name.strip_prefix(SUBSYSTEM_PREFIX) {
+                reasons.subsystems.insert(number, name.to_owned());
+            }
+        }
         reasons
     }
 
-    /// The name of a number, without the common prefix (`PKT_TOO_BIG`).
+    /// The name of a number, without the common prefix (`PKT_TOO_BIG`); of a module's reason, the name of its subsystem
+    /// (`OPENVSWITCH`).
     pub fn name(&self, number: u32) -> Option<&str> {
-        self.names.get(&number).map(String::as_str)
+        let subsystem = number >> SUBSYSTEM_SHIFT;
+        let of_subsystem = || (subsystem != 0).then(|| self.subsystems.get(&subsystem)).flatten();
+        self.names.get(&number).or_else(of_subsystem).map(String::as_str)
     }
 
     /// The number of a name.
@@ -143,7 +107,7 @@ pub fn function(symbol: &str) -> &str {
 
 /// The [`location::class`] of a symbol.
 pub fn class_of(symbol: &str) -> u32 {
-    if SIZE_FUNCTIONS.contains(&function(symbol)) { location::class::SIZE } else { location::class::IGNORED }
+    if place::of_symbol(symbol).is_some() { location::class::SIZE } else { location::class::IGNORED }
 }
 
 #[cfg(test)]
@@ -166,5 +130,7 @@ mod tests {
         let number = reasons.number("PKT_TOO_BIG").unwrap();
         assert_eq!(reasons.name(number), Some("PKT_TOO_BIG"));
         assert!(reasons.classes().any(|entry| entry == (number, class::SIZE)));
+        assert_eq!(reasons.name(3 << 16 | 1), reasons.subsystems.get(&3).map(String::as_str));
+        assert_eq!(reasons.name(0xfff0_0001), None);
     }
 }
