@@ -8,6 +8,7 @@
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
 //! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults; `mss`: what handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
+//! - `losses`: lost evidence, so that absence means less.
 //! - [`discovery`]: what settings make of path MTU discovery.
 //! - [`probing`]: whether TCP's own probing rescued a flow, or would have.
 //! - [`exceptions`]: path MTUs that were learned: proof that a sender was told, and those that nothing explains.
@@ -29,6 +30,7 @@ mod fixtures;
 mod fragments;
 pub mod latent;
 mod ledger;
+mod losses;
 mod mss;
 mod nat;
 pub mod place;
@@ -58,6 +60,7 @@ use exceptions::Exceptions;
 use fault::{Fault, FaultKey, Joint};
 use filtered::Filtered;
 use ledger::SeenError;
+use losses::Losses;
 use mss::Announcements;
 use nat::Nat;
 use publish::Published;
@@ -91,6 +94,7 @@ pub struct Diagnoser {
     exceptions: Exceptions,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
+    losses: Losses,
     next_tick: Option<Time>,
 }
 
@@ -113,6 +117,7 @@ impl Diagnoser {
             exceptions: Exceptions::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),
+            losses: Losses::default(),
             next_tick: None,
         }
     }
@@ -142,6 +147,7 @@ impl Diagnoser {
             Event::TcpMss(seen) => self.handle_tcp_mss(now, &seen),
             Event::Lost(lost) => {
                 self.exceptions.doubt(now);
+                self.losses.add(&lost);
                 self.output.push_back(Output::Lost(lost));
             }
         }
@@ -226,6 +232,7 @@ impl Diagnoser {
     /// Judges a fault and publishes what is new about it.
     fn judge(&mut self, now: Time, key: &FaultKey) {
         self.note_discovery(key);
+        self.note_losses(key);
         let Some(fault) = self.faults.get(key) else { return };
         let Some(judgement) = fault.judge(now) else { return };
         let state = if fault.closed.is_some() { State::Closed } else { State::Open };

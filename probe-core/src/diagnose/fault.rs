@@ -95,6 +95,8 @@ pub struct Fault {
     pub errors_observable: bool,
     /// An announcement made an exception in the sender's routing.
     pub took_effect: bool,
+    /// Drops on this node would have been seen: the sense works, and no records were lost since shortly before it began.
+    pub drops_observable: bool,
     /// A hook saw the packets as well.
     pub seen_at_hook: bool,
     /// When the first packet met it.
@@ -148,6 +150,7 @@ impl Fault {
             witnesses: BTreeSet::new(),
             error_drops: BTreeSet::new(),
             errors_observable: true,
+            drops_observable: true,
             took_effect: false,
             seen_at_hook: false,
             first_seen: now,
@@ -351,7 +354,9 @@ impl Fault {
         } else {
             Severity::Critical
         };
-        let suspected = unobservable || reason == Reason::PathSilent && untold.len() < 2;
+        // Both rest on a drop that was not witnessed: that means something only where it would have been.
+        let by_absence = matches!(reason, Reason::PathSilent | Reason::IcmpLost) && !self.drops_observable;
+        let suspected = unobservable || by_absence || reason == Reason::PathSilent && untold.len() < 2;
         Judgement {
             kind: Kind::PmtuBlackHole,
             reason: Some(reason),

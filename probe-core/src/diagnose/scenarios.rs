@@ -17,7 +17,7 @@ use crate::model::{SECOND, Time};
 const MS: Time = SECOND / 1000;
 
 /// Sends of one TCP segment and its retransmissions, as a stalled connection makes them.
-const BACKOFF: [Time; 5] = [0, 200 * MS, 600 * MS, 1400 * MS, 3000 * MS];
+pub(super) const BACKOFF: [Time; 5] = [0, 200 * MS, 600 * MS, 1400 * MS, 3000 * MS];
 
 #[test]
 fn told_tcp_that_shrinks_is_a_warning() {
@@ -266,7 +266,7 @@ fn an_announcement_above_the_packet_is_implausible_and_harmless() {
     assert_eq!((findings[0].kind, findings[0].severity), (Kind::PacketTooBigImplausible, Severity::Info));
 }
 
-fn retransmit(time: Time, port: u16, segment: u32) -> Event {
+pub(super) fn retransmit(time: Time, port: u16, segment: u32) -> Event {
     Event::TcpRetransmit(TcpRetransmit {
         time,
         packets: 1,
@@ -287,7 +287,7 @@ fn retransmit(time: Time, port: u16, segment: u32) -> Event {
     })
 }
 
-fn closed(time: Time, port: u16, last_ack: Time) -> Event {
+pub(super) fn closed(time: Time, port: u16, last_ack: Time) -> Event {
     Event::TcpStateChange(TcpStateChange {
         time,
         netns: POD1_NETNS,

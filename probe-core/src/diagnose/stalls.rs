@@ -369,6 +369,9 @@ impl Diagnoser {
         let direction = if pod.is_some() { Direction::FromPod } else { Direction::FromHost };
         let subject = Subject { pod, direction };
         let (joint, at, interface, witness, passed) = match self.filtered.of_segment(&flow, stall.una) {
+            Filter::NotSeen if !self.senses.kfree_skb => {
+                (Joint::SilentPath, LimitAt::Unknown, None, None, passed)
+            }
             Filter::NotSeen => (Joint::SilentPath, LimitAt::Path, None, None, passed),
             Filter::Policy => return,
             Filter::BySize(drop) => {

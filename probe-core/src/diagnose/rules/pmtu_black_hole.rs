@@ -92,6 +92,11 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             "{seen}; {} takes {limit}. Whether the ICMP errors reached the sender could not be observed.",
             case.joint()
         ),
+        Reason::IcmpLost if !case.fault.drops_observable => format!(
+            "{seen}; {} takes {limit}. ICMP errors were made for them and none passed the sender's hook. Not all drops on \
+             this node could be observed meanwhile, so one of the errors may have been missed.",
+            case.joint()
+        ),
         Reason::IcmpLost => format!(
             "{seen}; {} takes {limit}. ICMP errors were made for them, none passed the sender's hook, and no drop of them \
              was witnessed.",
@@ -132,10 +137,16 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
         Reason::PathSilent => {
             let (low, high) = case.fault.limit.between.unwrap_or((0, largest));
             let flows = case.fault.flows.len();
+            let where_lost = if case.fault.drops_observable {
+                "Nothing was dropped on this node and no ICMP error came back: a router beyond it drops them silently."
+            } else {
+                "No ICMP error came back. Not all drops on this node could be observed meanwhile: a router beyond it \
+                 drops them silently, or this node does."
+            };
             format!(
                 "{flows} TCP connections repeat segments of {high} bytes and more without an acknowledgement ({drops} \
                  retransmissions), while segments of up to {low} bytes to the same address were acknowledged meanwhile. \
-                 Nothing was dropped on this node and no ICMP error came back: a router beyond it drops them silently."
+                 {where_lost}"
             )
         }
     }
