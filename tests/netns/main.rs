@@ -23,5 +23,6 @@ mod pmtud_disabled;
 mod pod_mtu_exceeds_egress;
 mod pod_settings;
 mod recording;
+mod storm;
 mod symptoms;
 mod veth_mtu_mismatch;

@@ -4,12 +4,14 @@
 //! and nothing outlives the process.
 pub mod datagram;
 pub mod echo;
+pub mod flood;
 pub mod server;
 mod socket_option;
 pub mod stream;
 
 pub use datagram::{Datagrams, Delivery, Df};
 pub use echo::{Echo, Pings};
+pub use flood::flood;
 pub use server::Server;
 pub use stream::{Exchange, Transfer};
 
