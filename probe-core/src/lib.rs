@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`decode`]: bytes from the kernel or the wire → [`model`] values; total, never panics.
 //! - [`model`]: plain values: flows, packets, interfaces, pods, events, findings.
+//! - [`path_search`]: the search of a path MTU by probing: which size next, and what the answers prove.
 //! - [`diagnose`]: the [`diagnose::Diagnoser`], from events and snapshots to findings.
 //! - [`reach`]: the largest packet that each pod can send, and mismatches, from the configuration alone.
 //!
@@ -12,4 +13,5 @@
 pub mod decode;
 pub mod diagnose;
 pub mod model;
+pub mod path_search;
 pub mod reach;

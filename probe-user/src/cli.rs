@@ -1,6 +1,6 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
 use crate::config::{
-    CheckConfig, HistogramConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig,
+    CheckConfig, HistogramConfig, PathConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig,
 };
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -38,6 +38,11 @@ pub enum Command {
     ///
     /// Exit status: as that of the observation; 2 if the file cannot be read or is no recording.
     Replay(ReplayArguments),
+    /// The largest packet that reaches a destination, searched with probes from inside a pod's network namespace.
+    ///
+    /// Exit status: 0 the path carries what the sender can send, or the sender is told of less; 1 larger packets vanish
+    /// unsaid; 2 nothing could be measured. Needs CAP_SYS_ADMIN to enter a namespace and CAP_NET_RAW to probe.
+    Path(PathArguments),
     /// What a finding kind means, how it is proved and what to do; without a kind, the list of them.
     Explain(ExplainArguments),
 }
@@ -155,6 +160,69 @@ pub struct ShowArguments {
     /// Show findings from this severity on; the exit status does not depend on it.
     #[arg(long, env = "MTUPROBE_MIN_SEVERITY", value_enum, default_value_t = SeverityChoice::Info)]
     min_severity: SeverityChoice,
+}
+
+/// Options of `path`.
+#[derive(Debug, Args)]
+pub struct PathArguments {
+    /// Address or name, with a port where a TCP service answers; names are resolved here, not in the pod.
+    #[arg(value_name = "DEST[:PORT]")]
+    destination: String,
+
+    /// From inside this pod, as NAMESPACE/NAME; a pod without Kubernetes has its NAME only. Default: from here.
+    #[arg(long, env = "MTUPROBE_POD", value_name = "NAMESPACE/NAME")]
+    pod: Option<PodPattern>,
+
+    /// From inside this network namespace: a name of `ip netns`, a path, or the number of a process in it.
+    #[arg(long, env = "MTUPROBE_NETNS", value_name = "NAME|PATH|PID", conflicts_with = "pod")]
+    netns: Option<String>,
+
+    /// What is sent; auto takes TCP if there is a port, else ICMP echo or UDP, whatever is answered.
+    #[arg(long, env = "MTUPROBE_PROTOCOL", value_enum, default_value_t = ProtocolChoice::Auto)]
+    protocol: ProtocolChoice,
+
+    /// Address family, for names with addresses of both.
+    #[arg(long, env = "MTUPROBE_FAMILY", value_enum, default_value_t = FamilyChoice::Auto)]
+    family: FamilyChoice,
+
+    /// Give up after this time.
+    #[arg(long, env = "MTUPROBE_TIMEOUT", value_parser = humantime::parse_duration, default_value = "60s")]
+    timeout: Duration,
+
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+}
+
+/// What is sent to search a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolChoice {
+    /// Whatever is answered.
+    Auto,
+    /// Echo requests.
+    Icmp,
+    /// Datagrams.
+    Udp,
+    /// Segments of a connection to an open port.
+    Tcp,
+}
+
+/// Address family of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FamilyChoice {
+    /// Whatever the destination has.
+    Auto,
+    /// IPv4 only.
+    Ipv4,
+    /// IPv6 only.
+    Ipv6,
+}
+
+impl From<PathArguments> for PathConfig {
+    fn from(arguments: PathArguments) -> Self {
+        let PathArguments { destination, pod, netns, protocol, family, timeout, output } = arguments;
+        Self { destination, pod, netns, protocol, family, timeout, output }
+    }
 }
 
 /// Options of `explain`.
@@ -275,7 +343,11 @@ mod tests {
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
-            Command::Check(_) | Command::Histogram(_) | Command::Replay(_) | Command::Explain(_) => {
+            Command::Check(_)
+            | Command::Histogram(_)
+            | Command::Replay(_)
+            | Command::Path(_)
+            | Command::Explain(_) => {
                 panic!("another command")
             }
         }

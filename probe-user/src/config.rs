@@ -4,7 +4,7 @@ mod selection;
 
 pub use selection::{PodPattern, Selection, Urgency};
 
-use crate::cli::{HookChoice, OutputForm};
+use crate::cli::{FamilyChoice, HookChoice, OutputForm, ProtocolChoice};
 use probe_core::model::finding::Severity;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +40,25 @@ pub struct ReplayConfig {
     pub selection: Selection,
     /// Findings below are not shown.
     pub min_severity: Severity,
+}
+
+/// What `path` was asked to do.
+#[derive(Clone, Debug)]
+pub struct PathConfig {
+    /// `DEST[:PORT]`.
+    pub destination: String,
+    /// From inside this pod.
+    pub pod: Option<PodPattern>,
+    /// From inside this network namespace; with neither, from where we are.
+    pub netns: Option<String>,
+    /// What is sent.
+    pub protocol: ProtocolChoice,
+    /// Address family.
+    pub family: FamilyChoice,
+    /// When to give up.
+    pub timeout: Duration,
+    /// Form of the output.
+    pub output: OutputForm,
 }
 
 /// What `histogram` was asked to do.

@@ -4,6 +4,7 @@
 //! - [`cli`]: the command line; [`config`]: what a command was asked to do.
 //! - [`run`]: the observation: every input in one loop, results to the output.
 //! - [`datapath`]: what the kernel sees, over aya and netlink.
+//! - [`probing`]: packets of our own, to search a path MTU.
 //! - [`attribution`]: whose interface it is.
 //! - [`filters`]: packet filters that path MTU discovery depends on.
 //! - [`output`]: JSON Lines and text; [`system`]: what the machine says of itself.
@@ -13,5 +14,6 @@ pub mod config;
 pub mod datapath;
 pub mod filters;
 pub mod output;
+pub mod probing;
 pub mod run;
 pub mod system;

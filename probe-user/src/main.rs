@@ -5,15 +5,27 @@ use probe_user::output::complaint::complain;
 use probe_user::run;
 use std::process::ExitCode;
 
-/// It could not do its job; clap ends with the same status on bad usage.
+/// It could not do its job, or was asked wrongly.
 const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    forget_empty_variables();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => {
+            let text = error.to_string();
+            complain(&text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+            return ExitCode::from(FAILED);
+        }
+        // Help and version are no errors.
+        Err(answer) => answer.exit(),
+    };
+    let result = match cli.command {
         Command::Watch(arguments) => run::watch(arguments.into()),
         Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Check(arguments) => run::check(&arguments.into()),
         Command::Replay(arguments) => run::replay(&arguments.into()),
+        Command::Path(arguments) => run::path(&arguments.into()),
         Command::Explain(arguments) => run::explain(&arguments),
     };
     match result {
@@ -22,5 +34,15 @@ fn main() -> ExitCode {
             complain(&format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// `MTUPROBE_OUTPUT=` in a manifest or a unit file means that nothing was chosen.
+fn forget_empty_variables() {
+    let empty = std::env::vars_os()
+        .filter(|(name, value)| value.is_empty() && name.as_encoded_bytes().starts_with(b"MTUPROBE_"));
+    for (name, _) in empty {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::remove_var(name) };
     }
 }

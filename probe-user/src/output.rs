@@ -6,6 +6,7 @@ pub mod evidence;
 pub mod explanation;
 pub mod histogram;
 pub mod json_lines;
+pub mod path;
 #[cfg(test)]
 mod sample;
 pub mod text;

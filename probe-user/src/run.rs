@@ -10,6 +10,7 @@ mod namespaces;
 mod nat;
 mod observation;
 mod opening;
+mod path;
 mod pod_settings;
 mod recorded;
 mod replay;
@@ -23,6 +24,7 @@ mod voice;
 pub use check::check;
 pub use explain::explain;
 pub use histogram::histogram;
+pub use path::path;
 pub use replay::replay;
 pub use verdict::Verdict;
 

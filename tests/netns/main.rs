@@ -17,6 +17,7 @@ mod overlay_mtu_exceeds_underlay;
 mod oversize_dropped;
 mod oversize_fragmented;
 mod packet_too_big_implausible;
+mod path;
 mod pmtu_black_hole;
 mod pmtu_exception_suspicious;
 mod pmtud_disabled;

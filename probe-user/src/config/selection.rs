@@ -2,6 +2,7 @@
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pod::Pod;
 use probe_core::model::topology::Topology;
+use std::fmt;
 use std::str::FromStr;
 
 /// Which pods, interfaces and uplinks somebody asked for; empty lists ask for all.
@@ -61,6 +62,14 @@ fn carries_traffic(interface: &Interface) -> bool {
 pub struct PodPattern {
     namespace: Option<String>,
     name: String,
+}
+
+impl fmt::Display for PodPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { namespace, name } = self;
+        namespace.iter().try_for_each(|namespace| write!(f, "{namespace}/"))?;
+        f.write_str(name)
+    }
 }
 
 impl FromStr for PodPattern {

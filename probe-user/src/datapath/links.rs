@@ -20,6 +20,7 @@ mod stacked;
 mod tunnel;
 mod underlay;
 mod visit;
+mod way_out;
 
 pub use connection::{Connection, NetlinkError};
 pub use discovery::Discovery;
@@ -28,6 +29,7 @@ pub use inside::inside;
 pub use monitor::{LinksResult, LinksUpdate, Monitor, MonitorOptions};
 pub use namespace_id::{NamespaceHandle, namespace_id};
 pub use visit::visit;
+pub use way_out::{WayOut, way_out};
 
 use netlink_packet_route::AddressFamily;
 use probe_core::model::flow::Family;

@@ -7,7 +7,7 @@ use super::connection::{Connection, NetlinkError};
 use super::family_number;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteNextHop, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteNextHop, RouteType, RouteVia,
 };
 use probe_core::model::flow::Family;
 use probe_core::model::route::Route;
@@ -27,9 +27,28 @@ pub fn routes(connection: &mut Connection, family: Family) -> Result<Vec<Route>,
 
 /// The device that the kernel would send to `destination` by; `None` if it has no route.
 pub fn device_towards(connection: &mut Connection, destination: IpAddr) -> Result<Option<u32>, NetlinkError> {
+    // A local route leads nowhere: the address is our own.
+    let found = look_up(connection, destination, RouteFlags::empty())?;
+    Ok(found.into_iter().find(|route| route.unicast).and_then(|route| route.oif))
+}
+
+/// The entry of the routing table that serves `destination`, without what was learned of the path.
+pub fn route_towards(
+    connection: &mut Connection,
+    destination: IpAddr,
+) -> Result<Option<Route>, NetlinkError> {
+    Ok(look_up(connection, destination, RouteFlags::FibMatch)?.into_iter().next())
+}
+
+fn look_up(
+    connection: &mut Connection,
+    destination: IpAddr,
+    flags: RouteFlags,
+) -> Result<Vec<Route>, NetlinkError> {
     let family = Family::of(destination);
     let mut request = RouteMessage::default();
     request.header.address_family = family_number(family);
+    request.header.flags = flags;
     let (length, address) = match destination {
         IpAddr::V4(address) => (32, RouteAddress::Inet(address)),
         IpAddr::V6(address) => (128, RouteAddress::Inet6(address)),
@@ -37,17 +56,12 @@ pub fn device_towards(connection: &mut Connection, destination: IpAddr) -> Resul
     request.header.destination_prefix_length = length;
     request.attributes.push(RouteAttribute::Destination(address));
     let object = format!("route to {destination}");
-    let answer = connection.get(&object, RouteNetlinkMessage::GetRoute(request));
-    match answer {
-        Ok(message) => {
-            let routes = message.map(|message| read(family, message)).unwrap_or_default();
-            // A local route leads nowhere: the address is our own.
-            Ok(routes.into_iter().find(|route| route.unicast).and_then(|route| route.oif))
-        }
+    match connection.get(&object, RouteNetlinkMessage::GetRoute(request)) {
+        Ok(message) => Ok(message.map(|message| read(family, message)).unwrap_or_default()),
         Err(error)
             if matches!(error.errno(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES)) =>
         {
-            Ok(None)
+            Ok(Vec::new())
         }
         Err(error) => Err(error),
     }

@@ -1,0 +1,353 @@
+//! The search of a path MTU by probing (RFC 8899 and RFC 4821): which size next, and what the answers prove.
+//!
+//! A state machine without input or output. [`Search::poll`] says what to do next; answers and the passing of time are
+//! handed in. A size that nobody answers counts as too big only after [`ATTEMPTS`] probes of it were lost while small
+//! control probes between them were answered: loss is not size. What an ICMP error announces is a hint; the next two
+//! probes prove it or refute it.
+mod pace;
+mod result;
+mod step;
+
+pub use result::{Found, IcmpVerdict};
+pub use step::{Step, StepVerdict, TooBig};
+
+use crate::model::Time;
+use crate::model::flow::Family;
+use pace::Pace;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Losses of one size, each with an answered control probe after it, that prove it too big. RFC 8899 section 5.1.2 has
+/// three at least (`MAX_PROBES`); five keep the error below 1 in 10,000 where a tenth of everything is lost.
+pub const ATTEMPTS: u32 = 5;
+/// Control probes lost in a row that mean the destination does not answer at all.
+const CONTROLS_LOST: u32 = 8;
+/// Bytes of a control probe: room for every header, and as small as an ordinary acknowledgement.
+pub const CONTROL_SIZE: u32 = 128;
+/// Where bisecting begins (RFC 8899 section 5.1.2, `BASE_PLPMTU`; IPv6 guarantees 1280).
+const BASE_SIZES: [(Family, u32); 2] = [(Family::Ipv4, 1200), (Family::Ipv6, 1280)];
+/// Linux takes no smaller path MTU over IPv4 (`net.ipv4.route.min_pmtu`).
+const IPV4_MIN_PMTU: u32 = 552;
+
+/// What a search keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Address family.
+    pub family: Family,
+    /// Largest packet that the sender's own route and device take.
+    pub ceiling: u32,
+    /// Packets sent at most.
+    pub packets: u32,
+    /// When it gives up.
+    pub end: Time,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a probe of this size in bytes at layer 3.
+    Send {
+        /// Its number, which no other probe of this search has.
+        probe: u16,
+        /// Bytes at layer 3.
+        size: u32,
+    },
+    /// Wait for answers until then.
+    Wait(Time),
+    /// It is over.
+    Done,
+}
+
+/// A probe on its way, or past.
+#[derive(Clone, Copy, Debug)]
+struct Probe {
+    size: u32,
+    sent: Time,
+    answered: bool,
+}
+
+/// What is being waited for.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    probe: u16,
+    deadline: Time,
+}
+
+/// A search.
+#[derive(Debug)]
+pub struct Search {
+    bounds: Bounds,
+    pace: Pace,
+    probes: BTreeMap<u16, Probe>,
+    next_probe: u16,
+    sent: u32,
+    pending: Option<Pending>,
+    steps: Vec<Step>,
+    /// The step in work, by its size; `None` before the next is chosen.
+    current: Option<u32>,
+    control_due: bool,
+    controls_lost: u32,
+    hints: Vec<u32>,
+    over: bool,
+    unreachable: Option<(IpAddr, &'static str)>,
+}
+
+impl Search {
+    /// Begins with a control probe: without an answer to it nothing else means anything.
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            pace: Pace::default(),
+            probes: BTreeMap::new(),
+            next_probe: 1,
+            sent: 0,
+            pending: None,
+            steps: Vec::new(),
+            current: None,
+            control_due: true,
+            controls_lost: 0,
+            hints: Vec::new(),
+            over: false,
+            unreachable: None,
+        }
+    }
+
+    /// What to do now.
+    pub fn poll(&mut self, now: Time) -> Action {
+        loop {
+            if self.over {
+                return Action::Done;
+            }
+            if let Some(pending) = self.pending {
+                if now < pending.deadline {
+                    return Action::Wait(pending.deadline);
+                }
+                self.lose(pending.probe);
+                continue;
+            }
+            if self.sent >= self.bounds.packets || now >= self.bounds.end {
+                self.over = true;
+                continue;
+            }
+            let Some(size) = self.next_size() else {
+                self.over = true;
+                continue;
+            };
+            if let Some(wait) = self.pace.wait(now) {
+                return Action::Wait(wait);
+            }
+            return self.send(now, size);
+        }
+    }
+
+    /// A probe was answered by its destination.
+    pub fn handle_answer(&mut self, now: Time, probe: u16) {
+        let Some(known) = self.probes.get_mut(&probe) else { return };
+        if std::mem::replace(&mut known.answered, true) {
+            return;
+        }
+        let known = *known;
+        self.pace.answered(now.saturating_sub(known.sent));
+        self.settle(probe);
+        if known.size == CONTROL_SIZE {
+            self.controls_lost = 0;
+        }
+        self.step(known.size).answered += 1;
+        self.refute(known.size);
+    }
+
+    /// A router, or the destination, says that a probe was too big. The quote is of that probe.
+    pub fn handle_too_big(&mut self, probe: u16, router: IpAddr, next_hop_mtu: u32) {
+        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
+        let why = self.implausible(size, next_hop_mtu);
+        let plausible = why.is_none();
+        self.step(size).note_too_big(TooBig { router, next_hop_mtu, count: 1, implausible: why });
+        if plausible {
+            self.settle(probe);
+            self.hints.extend([next_hop_mtu + 1, next_hop_mtu]);
+        }
+    }
+
+    /// The sender's own kernel refuses the size (`EMSGSIZE`).
+    pub fn handle_refused(&mut self, probe: u16) {
+        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
+        self.sent = self.sent.saturating_sub(1);
+        let step = self.step(size);
+        step.sent = step.sent.saturating_sub(1);
+        step.refused = true;
+        self.settle(probe);
+    }
+
+    /// A router says that the destination cannot be reached at all.
+    pub fn handle_unreachable(&mut self, probe: u16, router: IpAddr, what: &'static str) {
+        if self.probes.contains_key(&probe) {
+            self.unreachable.get_or_insert((router, what));
+            self.over |= self.largest_answered().is_none();
+        }
+    }
+
+    /// The size of a probe that was sent.
+    pub fn size_of(&self, probe: u16) -> Option<u32> {
+        self.probes.get(&probe).map(|known| known.size)
+    }
+
+    /// The probe that an answer without a number means: the smallest that is still unanswered and not older than
+    /// `horizon`, so that no size is taken to have passed that may have not.
+    pub fn unnumbered(&self, since: Time) -> Option<u16> {
+        let open = self.probes.iter().filter(|(_, probe)| !probe.answered && probe.sent >= since);
+        open.min_by_key(|(_, probe)| probe.size).map(|(&number, _)| number)
+    }
+
+    /// The sizes probed so far, in the order in which they were first.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Packets sent.
+    pub fn sent(&self) -> u32 {
+        self.sent
+    }
+
+    /// Who said that the destination cannot be reached, and how.
+    pub fn unreachable(&self) -> Option<(IpAddr, &'static str)> {
+        self.unreachable
+    }
+
+    /// What the answers amount to; `None` as long as nothing was answered.
+    pub fn found(&self) -> Option<Found> {
+        result::found(&self.bounds, &self.steps)
+    }
+
+    fn send(&mut self, now: Time, size: u32) -> Action {
+        let probe = self.next_probe;
+        self.next_probe += 1;
+        self.probes.insert(probe, Probe { size, sent: now, answered: false });
+        self.sent += 1;
+        self.step(size).sent += 1;
+        self.pending = Some(Pending { probe, deadline: now + self.pace.timeout() });
+        self.pace.sent(now);
+        Action::Send { probe, size }
+    }
+
+    /// The next probe's size; `None` once the border is found.
+    fn next_size(&mut self) -> Option<u32> {
+        if self.control_due {
+            return Some(CONTROL_SIZE);
+        }
+        let low = self.largest_answered()?;
+        if let Some(size) = self.current.filter(|&size| size > low && !self.is_settled(size)) {
+            return Some(size);
+        }
+        // What the own device refuses is asked first: it costs no packet.
+        let above = self.bounds.ceiling + 1;
+        let size = if above <= u32::from(u16::MAX) && !self.steps.iter().any(|step| step.size == above) {
+            above
+        } else {
+            self.choose(low)?
+        };
+        self.current = Some(size);
+        Some(size)
+    }
+
+    fn choose(&mut self, low: u32) -> Option<u32> {
+        let high = self.smallest_failed().unwrap_or(self.bounds.ceiling + 1).min(self.bounds.ceiling + 1);
+        if high <= low + 1 {
+            return None;
+        }
+        let within = |size: u32| size > low && size < high;
+        while let Some(hint) = self.hints.pop() {
+            if within(hint) {
+                return Some(hint);
+            }
+        }
+        if high == self.bounds.ceiling + 1 {
+            return Some(self.bounds.ceiling);
+        }
+        let base = BASE_SIZES.iter().find(|(family, _)| *family == self.bounds.family).map(|(_, size)| *size);
+        base.filter(|&base| within(base)).or(Some(low + (high - low) / 2))
+    }
+
+    fn lose(&mut self, probe: u16) {
+        self.pending = None;
+        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
+        if size == CONTROL_SIZE {
+            self.controls_lost += 1;
+            self.pace.control_lost();
+            self.over |= self.controls_lost >= CONTROLS_LOST;
+            // What was lost beside a lost control probe says nothing about its size.
+            if let Some(size) = self.current {
+                let step = self.step(size);
+                step.lost = step.lost.saturating_sub(u32::from(std::mem::take(&mut step.doubtful)));
+            }
+        } else {
+            let step = self.step(size);
+            step.lost += 1;
+            step.doubtful = true;
+            self.control_due = true;
+        }
+    }
+
+    /// Waits no longer for a probe.
+    fn settle(&mut self, probe: u16) {
+        if self.pending.is_some_and(|pending| pending.probe == probe) {
+            self.pending = None;
+        }
+        if self.size_of(probe) == Some(CONTROL_SIZE) {
+            self.control_due = false;
+            if let Some(size) = self.current {
+                self.step(size).doubtful = false;
+            }
+        }
+    }
+
+    /// An answered packet of this size refutes every announcement of less, and what was believed for it.
+    fn refute(&mut self, size: u32) {
+        for too_big in self.steps.iter_mut().flat_map(|step| &mut step.too_big) {
+            if too_big.next_hop_mtu < size && too_big.implausible.is_none() {
+                too_big.implausible = Some("larger packets pass");
+            }
+        }
+    }
+
+    /// Why an announcement cannot be true, if it cannot.
+    fn implausible(&self, size: u32, next_hop_mtu: u32) -> Option<&'static str> {
+        let floor = self.bounds.family.minimum_mtu();
+        if next_hop_mtu == 0 {
+            Some("announces no size")
+        } else if next_hop_mtu < floor {
+            Some("announces less than every link must carry")
+        } else if next_hop_mtu >= size {
+            Some("announces no less than the packet's size")
+        } else if self.largest_answered().is_some_and(|low| next_hop_mtu < low) {
+            Some("larger packets pass")
+        } else {
+            None
+        }
+    }
+
+    fn largest_answered(&self) -> Option<u32> {
+        self.steps.iter().filter(|step| step.answered > 0).map(|step| step.size).max()
+    }
+
+    fn smallest_failed(&self) -> Option<u32> {
+        let low = self.largest_answered().unwrap_or(0);
+        let failed = self.steps.iter().filter(|step| step.size > low && step.verdict().fails());
+        failed.map(|step| step.size).min()
+    }
+
+    fn is_settled(&self, size: u32) -> bool {
+        self.steps.iter().any(|step| step.size == size && step.verdict() != StepVerdict::Open)
+    }
+
+    fn step(&mut self, size: u32) -> &mut Step {
+        let known = self.steps.iter().position(|step| step.size == size);
+        let index = known.unwrap_or_else(|| {
+            self.steps.push(Step::new(size));
+            self.steps.len() - 1
+        });
+        &mut self.steps[index]
+    }
+}
+
+#[cfg(test)]
+mod tests;
