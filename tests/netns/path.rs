@@ -94,7 +94,8 @@ fn routers_that_lie() -> Result<()> {
             "table inet lie {{ chain output {{ type filter hook output priority 0; policy accept;
                 icmp type destination-unreachable icmp code frag-needed icmp mtu set {announced}
                 icmpv6 type packet-too-big icmpv6 mtu set {announced}
-            }} }}"
+            }}
+}}"
         ))?;
         for family in Family::ALL {
             let address = network.address("far", family)?;
@@ -119,7 +120,8 @@ fn a_twentieth_of_everything_is_lost() -> Result<()> {
     network.namespace("router")?.nft(
         "table inet loss { chain forward { type filter hook forward priority 0; policy accept;
             numgen random mod 100 < 5 counter drop
-        } }",
+        }
+}",
     )?;
     for family in Family::ALL {
         let address = network.address("far", family)?;
@@ -135,7 +137,8 @@ fn a_destination_that_limits_its_answers() -> Result<()> {
     network.namespace("far")?.nft(
         "table inet slow { chain output { type filter hook output priority 0; policy accept;
             icmp type echo-reply limit rate over 2/second burst 3 packets counter drop
-        } }",
+        }
+}",
     )?;
     let address = network.address("far", Family::V4)?;
     expect(&network, &[&address.to_string(), "--protocol", "icmp"], FAR, Some("works"), false)?;
@@ -162,9 +165,10 @@ fn a_tunnel_with_df_outside() -> Result<()> {
         .overlay(Overlay::vxlan(1500).outer_df(OuterDf::Set))
         .build()?;
     network.serve(&["remote"])?;
-    for family in Family::ALL {
+    // Over IPv6 the node remembers what the tunnel carries, and answers from the second packet on.
+    for (family, icmp) in [(Family::V4, "silent"), (Family::V6, "works")] {
         let remote = network.address("remote", family)?;
-        expect(&network, &[&with_port(remote)], 1450, Some("silent"), true)?;
+        expect(&network, &[&with_port(remote)], 1450, Some(icmp), icmp == "silent")?;
     }
     Ok(())
 }
@@ -176,7 +180,8 @@ fn only_one_port_is_open() -> Result<()> {
         "table inet closed {{ chain input {{ type filter hook input priority 0; policy drop;
             tcp dport {PORT} accept
             icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
-        }} }}"
+        }}
+}}"
     ))?;
     for family in Family::ALL {
         let address = network.address("far", family)?;
