@@ -4,6 +4,7 @@ use super::{Consequence, Senders};
 use crate::diagnose::latent::Mismatch;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
 use crate::model::interface::{Interface, Role};
+use crate::model::limits::VETH_SLACK;
 use crate::model::pod::Pod;
 use crate::model::survey::Survey;
 
@@ -49,7 +50,7 @@ fn consequence(
         family: None,
         certain: false,
     };
-    if largest > smallest {
+    if largest > smallest.saturating_add(VETH_SLACK) {
         return Some(Consequence::of(found(smallest, largest, None, LimitHow::PeerMtu), Severity::Warning));
     }
     if bridge.mtu < smallest && !bridge.addresses.is_empty() {

@@ -49,7 +49,7 @@ fn needed<'a>(
             let told = joint.beyond == Beyond::Told && joint.place == Place::Node;
             (told && !clamped(&joint.interface, reach.mtu())).then_some((reach, index))
         })
-        .min_by_key(|(reach, _)| reach.mtu())
+        .min_by_key(|(reach, _)| (reach.mtu(), std::cmp::Reverse(reach.to)))
 }
 
 fn on_node(survey: &Survey, reaches: &[Reach], filters: &Filters, family: Family) -> Option<Consequence> {

@@ -3,6 +3,7 @@ use super::{Consequence, Senders, only};
 use crate::diagnose::latent::Mismatch;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
 use crate::model::interface::{Interface, Role};
+use crate::model::limits::VETH_SLACK;
 use crate::model::pod::Pod;
 use crate::model::survey::Survey;
 
@@ -37,9 +38,10 @@ fn consequence(survey: &Survey, senders: &Senders, end: &Interface, pod: &Pod) -
         family: None,
         certain: false,
     };
-    let can_be_met = sends > limit;
+    let can_be_met = sends > limit.saturating_add(VETH_SLACK);
     let note = match (can_be_met, from_pod) {
         (true, _) => None,
+        (false, _) if sends > limit => Some(format!("{sends} fit into the slack: nothing meets it.")),
         (false, true) => {
             Some(format!("The pod's own routes keep what it sends at {sends}: nothing meets it."))
         }

@@ -52,7 +52,7 @@ fn smallest_told<'a>(reaches: &'a [Reach], pod: &Pod, family: Family) -> Option<
             let told = joint.beyond == Beyond::Told && joint.place == Place::Node;
             told.then_some((reach, index))
         })
-        .min_by_key(|(reach, _)| reach.mtu())
+        .min_by_key(|(reach, _)| (reach.mtu(), std::cmp::Reverse(reach.to)))
 }
 
 fn base(pod: &Pod, family: Family, interface: &str, limit: u32, larger: u32) -> Mismatch {

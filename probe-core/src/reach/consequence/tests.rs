@@ -134,6 +134,15 @@ fn ends_that_differ_are_a_warning_if_something_can_meet_it() {
 }
 
 #[test]
+fn what_fits_into_the_slack_of_a_veth_is_not_lost() {
+    let mut survey = node(1550, 1500);
+    survey.node.interfaces.get_mut(&POD1).expect("a host end").mtu = 1496;
+    let found = of(&survey);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].kind, found[0].severity), (Kind::VethMtuMismatch, Severity::Info));
+}
+
+#[test]
 fn a_smaller_end_in_the_pod_is_met_by_what_comes() {
     let mut survey = node(1550, 1500);
     let end = survey.node.interfaces.get_mut(&POD1).expect("a host end");
