@@ -12,11 +12,13 @@
 //! - [`discovery`]: what settings make of path MTU discovery.
 //! - [`probing`]: whether TCP's own probing rescued a flow, or would have.
 //! - [`exceptions`]: path MTUs that were learned: proof that a sender was told, and those that nothing explains.
-//! - [`latent`]: mismatches that no packet need have met; `changes`: what changed.
-//!   `standing` opens and closes what stands without packets.
-//! - [`rules`]: each kind in words; `publish`: from faults to findings.
+//! - [`latent`]: mismatches that no packet need have met; `standing`: when they are told; `changes`: what changed.
+//! - [`rules`]: each kind in words; `publish`: from faults to findings; `causes`: what many have in common; `closing`: when
+//!   one is over.
 
+mod causes;
 mod changes;
+mod closing;
 pub mod coverage;
 pub mod discovery;
 mod drops;
@@ -50,21 +52,22 @@ pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, 
 
 use crate::model::change::Change;
 use crate::model::event::Event;
-use crate::model::finding::{Certainty, Direction, Finding, Limit, LimitHow, Severity, State};
-use crate::model::interface::Role;
-use crate::model::pod::{Pod, PodKey};
+use crate::model::finding::{Certainty, Finding, Limit, Severity, State};
+use crate::model::pod::Pod;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use coverage::Coverages;
 use exceptions::Exceptions;
 use fault::{Fault, FaultKey, Joint};
 use filtered::Filtered;
+use latent::Mismatch;
 use ledger::SeenError;
 use losses::Losses;
 use mss::Announcements;
 use nat::Nat;
 use publish::Published;
 use stalls::Stalls;
+use standing::ToldMismatch;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A fault that nothing met for so long is closed (contract, section 2).
@@ -83,7 +86,8 @@ pub struct Diagnoser {
     topology: Topology,
     faults: BTreeMap<FaultKey, Fault>,
     published: BTreeMap<FaultKey, Published>,
-    latent: BTreeMap<String, Finding>,
+    latent: BTreeMap<String, ToldMismatch>,
+    mismatches: Vec<Mismatch>,
     retracted: BTreeMap<FaultKey, Finding>,
     errors: VecDeque<SeenError>,
     nat: Nat,
@@ -107,6 +111,7 @@ impl Diagnoser {
             faults: BTreeMap::new(),
             published: BTreeMap::new(),
             latent: BTreeMap::new(),
+            mismatches: Vec::new(),
             retracted: BTreeMap::new(),
             errors: VecDeque::new(),
             nat: Nat::default(),
@@ -167,8 +172,9 @@ impl Diagnoser {
         }
         self.exceptions.begin(now);
         self.name_pods();
-        self.close_what_is_gone(now);
-        self.compare_mismatches(now);
+        self.find_mismatches();
+        self.close_what_is_gone(now, &before);
+        self.tell_mismatches(now);
     }
 
     /// Takes counters of a namespace in.
@@ -212,14 +218,15 @@ impl Diagnoser {
         let retracted =
             self.retracted.iter().filter(|(key, _)| !stands_again(key)).map(|(_, finding)| finding);
         let mut findings: Vec<Finding> =
-            traffic.chain(self.latent.values().cloned()).chain(retracted.cloned()).collect();
+            traffic.chain(self.untold_mismatches().cloned()).chain(retracted.cloned()).collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }
 
     /// The fault with a key, new if need be.
     fn fault(&mut self, key: FaultKey, pod: Option<Pod>, limit: Limit, time: Time) -> &mut Fault {
-        self.faults.entry(key.clone()).or_insert_with(|| Fault::new(key, pod, limit, time))
+        let root = causes::root(&self.topology, &key.joint);
+        self.faults.entry(key.clone()).or_insert_with(|| Fault { root, ..Fault::new(key, pod, limit, time) })
     }
 
     /// There is new evidence about a fault.
@@ -240,9 +247,16 @@ impl Diagnoser {
         let is_news = self.published.get(key).is_none_or(|before| {
             before.judgement != judgement || before.state != state || before.limit != fault.limit
         });
-        if is_news && let Some(finding) = self.finding(now, key) {
-            self.published.insert(key.clone(), published);
+        if !is_news {
+            return;
+        }
+        self.name_configuration(key);
+        if let Some(finding) = self.finding(now, key) {
+            let before = self.published.insert(key.clone(), published);
             self.output.push_back(Output::Finding(finding));
+            if before.is_none_or(|before| before.state != state) {
+                self.tell_mismatches(now);
+            }
         }
     }
 
@@ -266,17 +280,28 @@ impl Diagnoser {
     fn finding(&self, now: Time, key: &FaultKey) -> Option<Finding> {
         let fault = self.faults.get(key)?;
         let judgement = fault.judge(now)?;
-        let cause = publish::cause(&self.topology, &self.faults, fault, self.change_before(fault));
+        let cause = causes::of_fault(&self.topology, &self.faults, fault, self.change_before(fault));
         publish::finding(&self.topology, fault, judgement, cause, now)
     }
 
     /// The last change before a fault began that concerns its interface.
     fn change_before(&self, fault: &Fault) -> Option<String> {
-        let interface = fault.limit.interface.as_deref();
+        let interface = match fault.key.joint {
+            Joint::Veth(ifindex) => self.topology.interface(ifindex).map(|near| near.name.as_str()),
+            Joint::PodDevice(..) => fault.pod.as_ref().and_then(|pod| pod.host_interface.as_deref()),
+            Joint::Port(_)
+            | Joint::Egress(..)
+            | Joint::Tunnel(_)
+            | Joint::Router(..)
+            | Joint::SilentPath
+            | Joint::Program(_)
+            | Joint::FragmentFilter(_)
+            | Joint::Announcement(_) => fault.limit.interface.as_deref(),
+        };
         let setting = fault.setting_to_blame();
         let concerns = |change: &Change| {
             let is_of_setting = || setting.as_ref().is_some_and(|setting| change.object == *setting);
-            is_of_setting() || interface.is_some_and(|interface| change.object.contains(interface))
+            is_of_setting() || interface.is_some_and(|interface| changes::is_about(change, interface))
         };
         let change = self.changes.iter().rev().find(|change| {
             change.time <= fault.first_seen + SECOND
@@ -303,82 +328,6 @@ impl Diagnoser {
             }
         }
     }
-
-    /// Closes the faults whose limit, interface or pod is gone.
-    fn close_what_is_gone(&mut self, now: Time) {
-        let mut closed = Vec::new();
-        for (key, fault) in &mut self.faults {
-            if fault.closed.is_some() {
-                continue;
-            }
-            if let Some(why) = why_gone(&self.topology, fault) {
-                fault.closed = Some((now, why));
-                closed.push(key.clone());
-            }
-        }
-        for key in closed {
-            self.judge(now, &key);
-        }
-    }
-
-    fn close_what_is_idle(&mut self, now: Time) {
-        let idle: Vec<FaultKey> = self
-            .faults
-            .iter()
-            .filter(|(_, fault)| fault.closed.is_none() && fault.last_seen + IDLE < now)
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in idle {
-            if let Some(fault) = self.faults.get_mut(&key) {
-                fault.closed = Some((now, "no packet met it for ten minutes".to_owned()));
-            }
-            self.judge(now, &key);
-        }
-        self.faults.retain(|_, fault| fault.closed.as_ref().is_none_or(|(time, _)| time + FORGET >= now));
-        self.published.retain(|key, _| self.faults.contains_key(key));
-        self.retracted.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
-    }
-}
-
-/// Why a fault cannot go on, if so.
-fn why_gone(topology: &Topology, fault: &Fault) -> Option<String> {
-    if fault.key.pod != PodKey::Node && !topology.pods.iter().any(|pod| pod.key() == fault.key.pod) {
-        return Some("the pod is gone".to_owned());
-    }
-    if let Some(why) = fault.setting_put_right(topology) {
-        return Some(why);
-    }
-    let largest = fault.flows.values().map(|flow| flow.largest).max()?;
-    let gone = |name: &Option<String>| format!("{} is gone", name.as_deref().unwrap_or("the interface"));
-    let (ifindex, limit) = match fault.key.joint {
-        Joint::Veth(ifindex) => {
-            let Some(end) = topology.interface(ifindex) else { return Some(gone(&fault.limit.interface)) };
-            let peer_mtu = end.peer.as_ref().and_then(|peer| peer.mtu)?;
-            // Behind a pod's veth is the pod, behind an uplink's the link partner.
-            let outwards = matches!(fault.key.direction, Direction::FromPod | Direction::FromHost);
-            let from_far_end = (end.role == Role::Pod) == outwards;
-            let (sends, receives) = if from_far_end { (peer_mtu, end.mtu) } else { (end.mtu, peer_mtu) };
-            if sends <= receives {
-                return Some(format!("the two ends are {sends} and {receives} now"));
-            }
-            (ifindex, receives)
-        }
-        Joint::Port(ifindex) => (ifindex, topology.interface(ifindex).map_or(0, |port| port.mtu)),
-        Joint::Tunnel(ifindex) | Joint::Egress(ifindex, _) => {
-            (ifindex, topology.interface(ifindex).map_or(0, |device| topology.device_limit(device)))
-        }
-        Joint::PodDevice(..)
-        | Joint::Router(..)
-        | Joint::SilentPath
-        | Joint::Program(_)
-        | Joint::FragmentFilter(_)
-        | Joint::Announcement(_) => return None,
-    };
-    if topology.interface(ifindex).is_none() {
-        return Some(gone(&fault.limit.interface));
-    }
-    let by_route = matches!(fault.limit.how, LimitHow::RouteMtu);
-    (limit >= largest && !by_route).then(|| format!("the limit is {limit} now"))
 }
 
 /// A short opaque name for something: the first 24 bits of FNV-1a.

@@ -112,6 +112,8 @@ pub struct Summary {
     pub duration: Time,
     /// All findings in their final form.
     pub findings: Vec<Finding>,
+    /// Findings that were not asked for: by severity, pod or interface.
+    pub hidden: usize,
     /// Packets (segments) at interfaces of pods, both directions.
     pub packets_seen: u64,
     /// What was lost → how many.

@@ -3,6 +3,7 @@
 //! One file per finding kind, then the networks in which nothing is wrong, the life of an observation, what it is
 //! given wrongly, what is recorded of it, what lives beside it, and the other commands that observe. `links` asks the reader of links alone; `symptoms` proves, without the product, that the faults hurt as told.
 mod bad_input;
+mod bridge_mtu_mismatch;
 mod check;
 mod filters;
 mod fragments_lost;

@@ -6,7 +6,7 @@ use crate::model::pod::Pod;
 use crate::model::route::Route;
 use crate::model::settings::Setting;
 use crate::model::topology::Topology;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that MTU depends on and that differs.
 pub(super) fn between(now: Time, before: &Topology, after: &Topology) -> Vec<Change> {
@@ -33,7 +33,7 @@ pub(super) fn between(now: Time, before: &Topology, after: &Topology) -> Vec<Cha
                 if let (Some(old_mtu), Some(new_mtu)) = (peer(old), peer(new))
                     && old_mtu != new_mtu
                 {
-                    let object = format!("other end of {}", old.name);
+                    let object = object_of_peer(new);
                     add(ChangeKind::LinkMtu, object, Some(old_mtu.to_string()), Some(new_mtu.to_string()));
                 }
             }
@@ -45,12 +45,14 @@ pub(super) fn between(now: Time, before: &Topology, after: &Topology) -> Vec<Cha
             add(ChangeKind::LinkAdded, new.name.clone(), None, Some(new.mtu.to_string()));
         }
     }
+    // A route without a metric that comes or goes changes no size by itself.
     let (old_routes, new_routes) = (route_mtus(before), route_mtus(after));
-    for (route, old_mtu) in &old_routes {
-        if let Some(new_mtu) = new_routes.get(route)
-            && new_mtu != old_mtu
-        {
-            let text = |mtu: &Option<u32>| mtu.map(|mtu| mtu.to_string());
+    let all: BTreeSet<&String> = old_routes.keys().chain(new_routes.keys()).collect();
+    for route in all {
+        let mtu = |routes: &BTreeMap<String, Option<u32>>| routes.get(route).copied().flatten();
+        let (old_mtu, new_mtu) = (mtu(&old_routes), mtu(&new_routes));
+        if old_mtu != new_mtu {
+            let text = |mtu: Option<u32>| mtu.map(|mtu| mtu.to_string());
             add(ChangeKind::RouteMtu, route.clone(), text(old_mtu), text(new_mtu));
         }
     }
@@ -88,9 +90,24 @@ pub(super) fn object_of_setting(pod: Option<&Pod>, setting: Setting) -> String {
     format!("{owner} {}", setting.name())
 }
 
-/// Pods come and go all the time: `attach` and `detach` lines tell that.
+/// How a change names the far end of a veth: in the manner of iproute2, `eth0@veth1a2b` is the end whose partner is
+/// `veth1a2b`.
+fn object_of_peer(near: &Interface) -> String {
+    let far = near.peer.as_ref().and_then(|peer| peer.name.as_deref());
+    format!("{}@{}", far.unwrap_or("peer"), near.name)
+}
+
+/// Whether a change is about an interface of this namespace, or about its far end.
+pub(super) fn is_about(change: &Change, interface: &str) -> bool {
+    change.object.split(' ').any(|word| word.rsplit('@').next() == Some(interface))
+}
+
+/// What carries packets of pods; other devices come and go without a meaning for sizes.
 fn is_of_interest(interface: &Interface) -> bool {
-    matches!(interface.role, Role::Uplink | Role::Overlay | Role::Bridge)
+    match interface.role {
+        Role::Uplink | Role::Overlay | Role::Bridge | Role::Pod | Role::Port => true,
+        Role::Link => false,
+    }
 }
 
 fn route_mtus(topology: &Topology) -> BTreeMap<String, Option<u32>> {

@@ -129,7 +129,7 @@ impl Diagnoser {
         if netns == self.topology.netns_inode {
             self.note_tunnels(now);
         }
-        self.compare_mismatches(now);
+        self.tell_mismatches(now);
     }
 
     /// The namespaces whose exceptions and sockets would tell more about what is being judged: of pods with faults that

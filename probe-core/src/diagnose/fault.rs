@@ -107,6 +107,10 @@ pub struct Fault {
     pub closed: Option<(Time, String)>,
     /// Time since a packet met it for the first time after it was closed last.
     pub reopened: bool,
+    /// The joint that is to be repaired (see `causes::root`).
+    pub root: Joint,
+    /// The configuration kind that shows it as well.
+    pub configured: Option<Kind>,
 }
 
 /// Where errors cannot be seen to pass, the sender itself shows whether it learned: TCP repeats the same segment, or not.
@@ -142,6 +146,8 @@ impl Fault {
     /// A fault without evidence yet.
     pub fn new(key: FaultKey, pod: Option<Pod>, limit: Limit, now: Time) -> Self {
         Self {
+            root: key.joint.clone(),
+            configured: None,
             key,
             pod,
             limit,

@@ -81,11 +81,13 @@ impl Diagnoser {
         if let Some((tunnel, inner)) = self.inside_tunnel(&seen.packet) {
             return self.handle_outer_fragment(now, seen, &tunnel, &inner);
         }
+        let bridge = self.topology.interface(seen.ifindex).and_then(|port| port.master);
         let keys: Vec<FaultKey> = self
             .faults
             .iter()
             .filter(|(key, _)| match key.joint {
-                Joint::Egress(ifindex, _) => ifindex == seen.ifindex,
+                // br_netfilter cuts what a bridge hands to a port.
+                Joint::Egress(ifindex, _) => ifindex == seen.ifindex || bridge == Some(ifindex),
                 Joint::Tunnel(_) => true,
                 Joint::Veth(_)
                 | Joint::Port(_)

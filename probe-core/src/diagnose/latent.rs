@@ -3,6 +3,7 @@ mod pmtud;
 
 pub(crate) use pmtud::locked_routes;
 
+use super::fault::Joint;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
@@ -39,6 +40,27 @@ pub struct Mismatch {
     pub certain: bool,
 }
 
+impl Mismatch {
+    /// The joint at which packets would meet it; `None` where it costs no packet.
+    pub fn joint(&self) -> Option<Joint> {
+        match self.kind {
+            Kind::VethMtuMismatch => Some(Joint::Veth(self.ifindex)),
+            Kind::BridgeMtuMismatch => Some(Joint::Port(self.ifindex)),
+            Kind::OverlayMtuExceedsUnderlay => Some(Joint::Tunnel(self.ifindex)),
+            Kind::PodMtuExceedsEgress => Some(Joint::Egress(self.ifindex, self.limit)),
+            Kind::PmtudDisabled
+            | Kind::MtuBelowIpv6Minimum
+            | Kind::OversizeDropped
+            | Kind::PmtuBlackHole
+            | Kind::OversizeFragmented
+            | Kind::FragmentsLost
+            | Kind::PacketTooBigImplausible
+            | Kind::PmtuExceptionSuspicious
+            | Kind::MssExceedsPath => None,
+        }
+    }
+}
+
 /// All mismatches of a topology.
 pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
     let mut found = Vec::new();
@@ -48,7 +70,7 @@ pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
         found.extend(bridge(topology, interface));
         found.extend(below_ipv6_minimum(topology, interface));
     }
-    found.extend(topology.pods.iter().filter_map(|pod| egress(topology, pod)));
+    found.extend(egresses(topology));
     found.extend(pmtud::disabled(topology));
     found
 }
@@ -78,9 +100,8 @@ fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     })
 }
 
-/// A pod's MTU against the device and route that its traffic to the outside leaves by.
-fn egress(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
-    let (ifindex, pod_mtu) = (pod.host_ifindex?, pod.pod_mtu?);
+/// The way out that the main table's default routes name, for the pods whose MTU is larger: one mismatch for all of them.
+fn egresses(topology: &Topology) -> Option<Mismatch> {
     let (egress, limit, how) = topology
         .routes
         .iter()
@@ -94,19 +115,18 @@ fn egress(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
             }
         })
         .min_by_key(|(_, limit, _)| *limit)?;
-    if pod_mtu <= limit {
-        return None;
-    }
+    let is_larger = |pod: &&Pod| pod.host_ifindex.is_some() && pod.pod_mtu.is_some_and(|mtu| mtu > limit);
+    let pods: Vec<Pod> = topology.pods.iter().filter(is_larger).cloned().collect();
     Some(Mismatch {
         kind: Kind::PodMtuExceedsEgress,
-        ifindex,
+        ifindex: egress.ifindex,
         interface: egress.name.clone(),
         limit,
-        larger: pod_mtu,
+        larger: pods.iter().filter_map(|pod| pod.pod_mtu).max()?,
         at: LimitAt::Node,
         how,
-        pod: Some(pod.clone()),
-        pods: vec![pod.clone()],
+        pod: None,
+        pods,
         direction: Some(Direction::FromPod),
         family: None,
         certain: false,

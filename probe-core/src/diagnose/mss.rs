@@ -111,7 +111,8 @@ impl Diagnoser {
                 self.announcements.announced.insert(way, announced);
                 if known != Some(packet) {
                     self.announcements.forget(now);
-                    self.compare_mismatches(now);
+                    self.find_mismatches();
+                    self.tell_mismatches(now);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! From faults and mismatches to findings.
+use super::causes;
 use super::exceptions::{Oddity, Suspicion};
-use super::fault::{Fault, FaultKey, Joint, Judgement};
+use super::fault::{Fault, Joint, Judgement};
 use super::latent::Mismatch;
 use super::rules::{self, Case, Teller, Telling};
 use super::short_id;
@@ -8,12 +9,8 @@ use crate::model::finding::{
     Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, LimitAt, LimitHow,
     Outcome, Severity, State,
 };
-use crate::model::interface::Role;
-use crate::model::pod::PodKey;
-use crate::model::settings::Setting;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Flows listed in a finding; all are counted.
 const MAX_FLOWS_SHOWN: usize = 20;
@@ -170,64 +167,6 @@ fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
     Some(chain.join(" > "))
 }
 
-/// What one fault has in common with others: the joint, without the pod.
-pub(super) fn cause(
-    topology: &Topology,
-    faults: &BTreeMap<FaultKey, Fault>,
-    fault: &Fault,
-    changed: Option<String>,
-) -> Cause {
-    let joint = &fault.key.joint;
-    let by_setting = fault.is_caused_by_setting();
-    let affected: BTreeSet<&PodKey> = faults
-        .values()
-        .filter(|other| other.key.joint == *joint && other.pod.is_some())
-        // What a setting does to some pods has the same joint as what the joint does to the others.
-        .filter(|other| other.is_caused_by_setting() == by_setting)
-        .map(|other| &other.key.pod)
-        .collect();
-    let limit = fault.limit.mtu.map_or_else(|| "less".to_owned(), |mtu| mtu.to_string());
-    let place = fault.limit.interface.clone().unwrap_or_default();
-    let role = |ifindex: &u32| topology.interface(*ifindex).map(|interface| interface.role);
-    let (scope, title) = match joint {
-        Joint::Veth(ifindex) if role(ifindex) == Some(Role::Pod) => {
-            ("pod", format!("the two ends of a veth differ: {place} takes {limit}"))
-        }
-        Joint::Veth(_) => ("link", format!("the link partner of {place} takes {limit}")),
-        Joint::Port(_) => ("bridge", format!("port {place} takes {limit}, others of its bridge send more")),
-        Joint::Egress(ifindex, _) => match role(ifindex) {
-            Some(Role::Uplink) => ("uplink", format!("{place} carries {limit}, pods send more")),
-            Some(Role::Overlay) => ("overlay", format!("{place} carries {limit}, pods send more")),
-            Some(Role::Bridge) => ("bridge", format!("{place} carries {limit}")),
-            Some(Role::Pod | Role::Port | Role::Link) | None => ("link", format!("{place} carries {limit}")),
-        },
-        Joint::Tunnel(_) => {
-            ("overlay", format!("{place} carries {limit} inside its underlay, pods send more"))
-        }
-        Joint::PodDevice(..) => ("pod", format!("{place} inside the pod carries {limit}")),
-        Joint::Router(router, mtu) => ("path", format!("router {router} carries {mtu}")),
-        Joint::Program(_) => ("filter", format!("a program or filter at {place} drops large packets")),
-        Joint::SilentPath => ("path", "a path beyond this node drops large packets silently".to_owned()),
-        Joint::FragmentFilter(_) => ("filter", "a filter drops fragments".to_owned()),
-        Joint::Announcement(mtu) => ("path", format!("somebody announces an MTU of {mtu}")),
-    };
-    let (id, scope, title) = if by_setting {
-        let (setting, value) = (Setting::IpNoPmtuDisc.name(), fault.discovery().value());
-        let title = format!("{title}; path MTU discovery is off where they come from ({setting} is {value})");
-        (format!("{joint:?} {setting}"), "pod", title)
-    } else {
-        (format!("{joint:?}"), scope, title)
-    };
-    Cause {
-        id: short_id(&id)[..4].to_owned(),
-        title,
-        scope,
-        pods_affected: u32::try_from(affected.len()).unwrap_or(u32::MAX),
-        pods_total: u32::try_from(topology.pods.len()).unwrap_or(u32::MAX),
-        changed,
-    }
-}
-
 fn latent_id(mismatch: &Mismatch) -> String {
     let Mismatch { kind, ifindex, limit, .. } = mismatch;
     short_id(&match (mismatch.direction, mismatch.family) {
@@ -251,15 +190,16 @@ pub(crate) fn latent_finding(
     let rule = rules::rule(mismatch.kind)?;
     let Teller::Latent(tell) = rule.tell else { return None };
     let Telling { title, explanation, fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
+    let id = latent_id(mismatch);
     Some(Finding {
-        id: latent_id(mismatch),
+        cause: Some(causes::of_mismatch(topology, mismatch, &id, &title)),
+        id,
         state: State::Open,
         kind: mismatch.kind,
         reason: None,
         severity: if mismatch.certain { Severity::Warning } else { Severity::Info },
         certainty: Certainty::Confirmed,
         family: mismatch.family,
-        cause: None,
         pod: mismatch.pod.clone(),
         pods: mismatch.pods.clone(),
         direction: mismatch.direction,
@@ -292,6 +232,7 @@ pub(super) fn exception(topology: &Topology, suspicion: &Suspicion, now: Time) -
     let Telling { title, explanation, fixes } = tell(suspicion);
     let Suspicion { netns, family, mtu, oddity, .. } = suspicion;
     let cause = Cause {
+        kind: None,
         id: short_id(&format!("{kind:?} {mtu}"))[..4].to_owned(),
         title: format!("somebody announces a path MTU of {mtu}"),
         scope: "path",

@@ -91,6 +91,9 @@ impl Stalls {
         let packets = u64::from(event.packets.max(1));
         let timeout = event.timeout.unwrap_or(RTO_MIN);
         let unsent = event.time.saturating_sub(timeout + timeout / 8 + TIMER_SLACK);
+        // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one, which may be smaller.
+        let is_oldest = event.seq == event.snd_una;
+        let segment = if is_oldest { event.segment } else { u32::MAX };
         let stall = self.stalls.entry((event.netns, event.flow)).or_insert(Stall {
             netns: event.netns,
             unsent,
@@ -98,8 +101,8 @@ impl Stalls {
             last: event.time,
             una: event.snd_una,
             retransmissions: 0,
-            segment: event.segment,
-            repeated: event.segment,
+            segment,
+            repeated: segment,
             got_through: false,
         });
         if stall.una != event.snd_una {
@@ -108,19 +111,18 @@ impl Stalls {
                 began: event.time.saturating_sub(timeout),
                 una: event.snd_una,
                 retransmissions: 0,
-                segment: event.segment,
-                repeated: event.segment,
+                segment,
+                repeated: segment,
                 got_through: false,
                 ..stall.clone()
             };
         }
-        // Only the oldest segment tells of a stall; a tail loss probe may repeat the last one.
-        if event.seq == event.snd_una {
+        if is_oldest {
             stall.retransmissions += packets;
+            // What is repeated once more did not arrive. TCP that probes (RFC 4821) makes its segments smaller meanwhile.
+            stall.segment = stall.segment.min(stall.repeated);
+            stall.repeated = event.segment;
         }
-        // What is repeated once more did not arrive. TCP that probes (RFC 4821) makes its segments smaller meanwhile.
-        stall.segment = stall.segment.min(stall.repeated);
-        stall.repeated = event.segment;
         stall.last = event.time;
     }
 

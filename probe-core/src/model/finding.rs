@@ -248,6 +248,8 @@ pub struct Impact {
 pub struct Cause {
     /// Opaque, stable.
     pub id: String,
+    /// The configuration kind that it is, where the configuration shows it.
+    pub kind: Option<Kind>,
     /// One line.
     pub title: String,
     /// `pod`, `link`, `bridge`, `overlay`, `uplink`, `path` or `filter`.

@@ -96,6 +96,7 @@ fn published(survey: &Survey, consequences: Vec<Consequence>, now: Time) -> Vec<
                 finding.explanation.push_str(&note);
             }
             finding.cause = one.cause.map(|(scope, title)| Cause {
+                kind: Some(finding.kind),
                 id: short_id(&title)[..4].to_owned(),
                 pods_affected: affected.get(&(scope, title.clone())).copied().unwrap_or(0),
                 title,

@@ -1,4 +1,5 @@
 //! Which interfaces and pods are observed.
+use probe_core::model::finding::{Finding, LimitAt};
 use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pod::Pod;
 use probe_core::model::topology::Topology;
@@ -43,6 +44,19 @@ impl Selection {
             Role::Link if self.pods.is_empty() => carries_traffic(interface).then_some(Urgency::Later),
             Role::Bridge | Role::Port | Role::Link => None,
         }
+    }
+
+    /// Whether a finding is about an interface that was asked for: the limiting one, or the host's end of a pod
+    /// concerned. What lies at no interface of this node (a path) is everybody's.
+    pub fn wants_place(&self, finding: &Finding) -> bool {
+        let pods = finding.pod.iter().chain(&finding.pods);
+        let mut places = pods
+            .filter_map(|pod| pod.host_interface.as_ref())
+            .chain(finding.limit.interface.iter().filter(|_| finding.limit.at != LimitAt::Pod))
+            .peekable();
+        self.interfaces.is_empty()
+            || places.peek().is_none()
+            || places.any(|place| self.interfaces.contains(place))
     }
 
     /// Whether findings of a pod are wanted.

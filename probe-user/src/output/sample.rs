@@ -60,6 +60,7 @@ fn finding() -> Finding {
         certainty: Certainty::Confirmed,
         family: Some(Family::Ipv4),
         cause: Some(Cause {
+            kind: None,
             id: "9be2".to_owned(),
             title: "eth0 carries 1400, pods send 1500".to_owned(),
             scope: "uplink",
@@ -246,6 +247,7 @@ pub(super) fn messages() -> Vec<Message> {
             }),
         ),
         Message::Summary(Summary {
+            hidden: 0,
             time: 42 * SECOND,
             duration: 42 * SECOND,
             findings: vec![config_finding(), finding()],

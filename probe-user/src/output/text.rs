@@ -2,13 +2,15 @@
 //! the causes by harm.
 
 mod event;
+mod repetition;
 pub(in crate::output) mod summary;
 
 use super::wall_clock::WallClock;
 use super::{Message, Start, Writer};
 use probe_core::diagnose::Output;
-use probe_core::model::change::Change;
+use probe_core::model::change::{Change, ChangeKind};
 use probe_core::model::coverage::{Coverage, CoverageState};
+use repetition::{Repetition, Repetitions};
 use std::io::{self, Write};
 
 /// Changes that the summary shows at most, the last ones.
@@ -20,6 +22,7 @@ pub struct Text<W> {
     stream: W,
     clock: WallClock,
     context: Context,
+    repetitions: Repetitions,
 }
 
 /// What was said before the summary and belongs to it.
@@ -34,8 +37,12 @@ struct Context {
 impl<W: Write> Text<W> {
     /// Lines to `stream`.
     pub fn new(stream: W, clock: WallClock) -> Self {
-        Self { stream, clock, context: Context::default() }
+        Self { stream, clock, context: Context::default(), repetitions: Repetitions::default() }
     }
+}
+
+fn is_coming_or_going(change: &Change) -> bool {
+    matches!(change.what, ChangeKind::LinkAdded | ChangeKind::LinkRemoved)
 }
 
 impl<W: Write> Writer for Text<W> {
@@ -45,7 +52,11 @@ impl<W: Write> Writer for Text<W> {
         if !is_news {
             return Ok(());
         }
-        let text = match message {
+        let repeated = match self.repetitions.take(message) {
+            Repetition::Silent => return Ok(()),
+            Repetition::Tell(repeated) => repeated,
+        };
+        let mut text = match message {
             Message::Summary(last) => summary::text(last, &self.context, self.clock),
             Message::Start(_)
             | Message::Progress { .. }
@@ -54,6 +65,10 @@ impl<W: Write> Writer for Text<W> {
             | Message::Detach { .. }
             | Message::Diagnosis { .. } => event::text(message, self.clock),
         };
+        if repeated > 0 {
+            text.truncate(text.trim_end().len());
+            text.push_str(&format!("  (and {repeated} like it before)\n"));
+        }
         self.stream.write_all(text.as_bytes())?;
         self.stream.flush()
     }
@@ -62,7 +77,18 @@ impl<W: Write> Writer for Text<W> {
 impl Context {
     /// Whether a line is worth a person's while: that a pod is fully seen is, after it was not.
     fn is_news(&self, message: &Message) -> bool {
-        let Message::Diagnosis { output: Output::Coverage(coverage), .. } = message else { return true };
+        let coverage = match message {
+            Message::Diagnosis { output: Output::Coverage(coverage), .. } => coverage,
+            // `attach` and `detach` tell it of whatever is observed.
+            Message::Diagnosis { output: Output::Change(change), .. } => return !is_coming_or_going(change),
+            Message::Diagnosis { .. }
+            | Message::Start(_)
+            | Message::Progress { .. }
+            | Message::Attached { .. }
+            | Message::Attach { .. }
+            | Message::Detach { .. }
+            | Message::Summary(_) => return true,
+        };
         match coverage.state {
             CoverageState::Partial | CoverageState::Blind => true,
             CoverageState::Idle => false,
@@ -83,6 +109,7 @@ impl Context {
             Message::Attached { count, .. } => self.attached = *count,
             Message::Attach { .. } => self.attached += 1,
             Message::Detach { .. } => self.attached = self.attached.saturating_sub(1),
+            Message::Diagnosis { output: Output::Change(change), .. } if is_coming_or_going(change) => {}
             Message::Diagnosis { output: Output::Change(change), .. } => {
                 self.changes.push(change.clone());
                 if self.changes.len() > CHANGES_SHOWN {

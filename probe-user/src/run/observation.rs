@@ -261,6 +261,7 @@ impl Observation {
         let findings = self.diagnoser.finish(now);
         self.tell_diagnosis(now)?;
         let summary = Summary {
+            hidden: 0,
             time: now,
             duration: now.saturating_sub(self.began),
             findings,
@@ -326,7 +327,7 @@ impl Observation {
         let mut senses = senses::told(&self.failures, attached, &self.tracepoints);
         senses.push(Visits::netlink_sense(topology));
         senses.push(self.settings.sense(topology));
-        senses
+        senses::complete(senses)
     }
 
     fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {

@@ -81,7 +81,14 @@ impl Replay {
         let findings = self.diagnoser.finish(now);
         self.tell_diagnosis()?;
         let duration = now.saturating_sub(began);
-        self.voice.tell(Message::Summary(Summary { time: now, duration, findings, packets_seen, lost }))?;
+        self.voice.tell(Message::Summary(Summary {
+            time: now,
+            duration,
+            findings,
+            hidden: 0,
+            packets_seen,
+            lost,
+        }))?;
         Ok(self.voice.verdict())
     }
 

@@ -26,6 +26,23 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
     senses
 }
 
+/// Senses that readers of `start` look for by name, each with the reason why it is missing where nobody spoke for it.
+const NAMED: [(&str, &str); 3] = [
+    ("sock_diag", "the state of stalled sockets is not read"),
+    ("cri", "no container runtime is asked: names come from network namespaces"),
+    ("kubernetes", "no API server is asked"),
+];
+
+/// Adds the senses that nobody spoke for.
+pub(super) fn complete(mut senses: Vec<Sense>) -> Vec<Sense> {
+    for (name, why) in NAMED {
+        if senses.iter().all(|sense| sense.name != name) {
+            senses.push(Sense { name: name.into(), state: SenseState::Missing, why: Some(why.to_owned()) });
+        }
+    }
+    senses
+}
+
 /// What the diagnosis may rely on.
 pub(super) fn relied_on(tracepoints: &[Tracepoint]) -> Senses {
     let works = |name: &str| {

@@ -43,7 +43,11 @@ impl Voice {
         self.note(&message);
         match &mut message {
             Message::Diagnosis { output, .. } if !self.wants(output) => return Ok(()),
-            Message::Summary(summary) => summary.findings.retain(|finding| self.wants_finding(finding)),
+            Message::Summary(summary) => {
+                let all = summary.findings.len();
+                summary.findings.retain(|finding| self.wants_finding(finding));
+                summary.hidden = all - summary.findings.len();
+            }
             Message::Start(_)
             | Message::Progress { .. }
             | Message::Attached { .. }
@@ -107,7 +111,9 @@ impl Voice {
 
     /// Whether a finding is about what was asked for.
     fn is_selected(&self, finding: &Finding) -> bool {
-        self.wants_pod(finding.pod.as_ref()) || finding.pods.iter().any(|pod| self.selection.wants_pod(pod))
+        let of_pod = self.wants_pod(finding.pod.as_ref())
+            || finding.pods.iter().any(|pod| self.selection.wants_pod(pod));
+        of_pod && self.selection.wants_place(finding)
     }
 
     /// What is nobody's is shown unless somebody was asked for.

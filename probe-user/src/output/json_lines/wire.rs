@@ -104,6 +104,8 @@ pub(super) enum Line<'a> {
         time: String,
         duration_seconds: f64,
         findings: Vec<FindingWire<'a>>,
+        /// Findings that the selection or the severity hides.
+        hidden: usize,
         packets_seen: u64,
         lost: &'a BTreeMap<String, u64>,
     },
@@ -183,6 +185,7 @@ impl<'a> Line<'a> {
                 time: clock.rfc3339(summary.time),
                 duration_seconds: seconds(summary.duration),
                 findings: summary.findings.iter().map(|finding| FindingWire::new(finding, clock)).collect(),
+                hidden: summary.hidden,
                 packets_seen: summary.packets_seen,
                 lost: &summary.lost,
             },

@@ -49,7 +49,14 @@ pub(super) fn text(summary: &Summary, context: &Context, clock: WallClock) -> St
         let _ = writeln!(text, "lost      {what} {}", grouped(*count));
     }
     let causes = numbered(&summary.findings, clock);
-    text.push_str(if causes.is_empty() { "nothing found\n" } else { &causes });
+    text.push_str(&causes);
+    if summary.hidden > 0 {
+        let found = if causes.is_empty() { "nothing that was asked for, " } else { "" };
+        let hidden = event::counted(summary.hidden, "finding");
+        let _ = writeln!(text, "{found}{hidden} of other severity, pod or interface not shown");
+    } else if causes.is_empty() {
+        text.push_str("nothing found\n");
+    }
     text
 }
 
@@ -177,11 +184,15 @@ fn extent(findings: &[&Finding], clock: WallClock) -> String {
 
 fn sufferers(findings: &[&Finding]) -> String {
     let mut names: BTreeSet<String> = BTreeSet::new();
+    let worst = findings.iter().map(|finding| finding.severity).max();
     for finding in findings {
         match &finding.pod {
             Some(pod) => {
                 let direction = finding.direction.map(|direction| format!(" {}", direction.name()));
-                names.insert(format!("{}{}", pod.display_name(), direction.unwrap_or_default()));
+                // The line above tells the worst: who suffers less is not to be taken for it.
+                let less = Some(finding.severity) < worst;
+                let severity = if less { format!(" ({})", finding.severity.name()) } else { String::new() };
+                names.insert(format!("{}{}{severity}", pod.display_name(), direction.unwrap_or_default()));
             }
             None if finding.pods.is_empty() => {
                 names.insert("the node itself".to_owned());

@@ -38,6 +38,7 @@ pub(in crate::output) struct FindingWire<'a> {
 #[derive(Debug, Serialize)]
 struct CauseWire<'a> {
     id: &'a str,
+    kind: Option<&'static str>,
     title: &'a str,
     scope: &'a str,
     pods_affected: u32,
@@ -150,6 +151,7 @@ impl<'a> CauseWire<'a> {
     fn new(cause: &'a Cause) -> Self {
         Self {
             id: &cause.id,
+            kind: cause.kind.map(|kind| kind.name()),
             title: &cause.title,
             scope: cause.scope,
             pods_affected: cause.pods_affected,

@@ -1,0 +1,118 @@
+//! Faults that are over: the limit, the interface or the pod is gone, or nothing meets them any more.
+use super::fault::{Fault, FaultKey, Joint};
+use super::{Diagnoser, FORGET, IDLE};
+use crate::model::Time;
+use crate::model::finding::{Direction, LimitHow};
+use crate::model::interface::Role;
+use crate::model::pod::PodKey;
+use crate::model::topology::Topology;
+
+impl Diagnoser {
+    /// Closes the faults whose limit, interface or pod is gone.
+    pub(super) fn close_what_is_gone(&mut self, now: Time, before: &Topology) {
+        let mut closed = Vec::new();
+        for (key, fault) in &mut self.faults {
+            if fault.closed.is_some() {
+                continue;
+            }
+            if let Some(why) = why_gone(before, &self.topology, fault) {
+                fault.closed = Some((now, why));
+                closed.push(key.clone());
+            }
+        }
+        for key in closed {
+            self.judge(now, &key);
+        }
+    }
+
+    pub(super) fn close_what_is_idle(&mut self, now: Time) {
+        let idle: Vec<FaultKey> = self
+            .faults
+            .iter()
+            .filter(|(_, fault)| fault.closed.is_none() && fault.last_seen + IDLE < now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in idle {
+            if let Some(fault) = self.faults.get_mut(&key) {
+                fault.closed = Some((now, "no packet met it for ten minutes".to_owned()));
+            }
+            self.judge(now, &key);
+        }
+        self.faults.retain(|_, fault| fault.closed.as_ref().is_none_or(|(time, _)| time + FORGET >= now));
+        self.published.retain(|key, _| self.faults.contains_key(key));
+        self.retracted.retain(|_, finding| finding.ended.is_none_or(|ended| ended + FORGET >= now));
+    }
+}
+
+/// Why a fault cannot go on, if so.
+fn why_gone(before: &Topology, topology: &Topology, fault: &Fault) -> Option<String> {
+    if fault.key.pod != PodKey::Node && !topology.pods.iter().any(|pod| pod.key() == fault.key.pod) {
+        return Some("the pod is gone".to_owned());
+    }
+    if let Some(why) = fault.setting_put_right(topology) {
+        return Some(why);
+    }
+    if let Some(why) = sends_less(before, topology, fault) {
+        return Some(why);
+    }
+    let largest = fault.flows.values().map(|flow| flow.largest).max()?;
+    let gone = |name: &Option<String>| format!("{} is gone", name.as_deref().unwrap_or("the interface"));
+    let (ifindex, limit) = match fault.key.joint {
+        Joint::Veth(ifindex) => {
+            let Some(end) = topology.interface(ifindex) else { return Some(gone(&fault.limit.interface)) };
+            let peer_mtu = end.peer.as_ref().and_then(|peer| peer.mtu)?;
+            // Behind a pod's veth is the pod, behind an uplink's the link partner.
+            let outwards = matches!(fault.key.direction, Direction::FromPod | Direction::FromHost);
+            let from_far_end = (end.role == Role::Pod) == outwards;
+            let (sends, receives) = if from_far_end { (peer_mtu, end.mtu) } else { (end.mtu, peer_mtu) };
+            if sends <= receives {
+                return Some(format!("the two ends are {sends} and {receives} now"));
+            }
+            (ifindex, receives)
+        }
+        Joint::Port(ifindex) => (ifindex, topology.interface(ifindex).map_or(0, |port| port.mtu)),
+        Joint::Tunnel(ifindex) | Joint::Egress(ifindex, _) => {
+            (ifindex, topology.interface(ifindex).map_or(0, |device| topology.device_limit(device)))
+        }
+        Joint::PodDevice(..)
+        | Joint::Router(..)
+        | Joint::SilentPath
+        | Joint::Program(_)
+        | Joint::FragmentFilter(_)
+        | Joint::Announcement(_) => return None,
+    };
+    if topology.interface(ifindex).is_none() {
+        return Some(gone(&fault.limit.interface));
+    }
+    let by_route = matches!(fault.limit.how, LimitHow::RouteMtu);
+    if by_route {
+        return route_gone(before, topology, fault);
+    }
+    (limit >= largest).then(|| format!("the limit is {limit} now"))
+}
+
+/// The pod was made to send no more than what passes.
+fn sends_less(before: &Topology, topology: &Topology, fault: &Fault) -> Option<String> {
+    let limit = fault.limit.mtu?;
+    if fault.key.direction != Direction::FromPod || matches!(fault.key.joint, Joint::PodDevice(..)) {
+        return None;
+    }
+    let sent = |topology: &Topology| {
+        let ends = topology.pods.iter().filter(|pod| pod.key() == fault.key.pod);
+        ends.filter_map(|pod| pod.pod_mtu).max()
+    };
+    let (old, new) = (sent(before)?, sent(topology)?);
+    (new <= limit && limit < old).then(|| format!("the pod sends at most {new} now"))
+}
+
+/// The route whose metric was the limit leads there no more. Behind NAT the address may never have been the one that
+/// was routed: then nothing is known.
+fn route_gone(before: &Topology, topology: &Topology, fault: &Fault) -> Option<String> {
+    let limit = fault.limit.mtu?;
+    let leads_there = |topology: &Topology| {
+        let mut routes = fault.flows.keys().flat_map(|flow| topology.routes_to(flow.dst));
+        routes.any(|route| route.mtu == Some(limit))
+    };
+    (leads_there(before) && !leads_there(topology))
+        .then(|| format!("no route with an MTU of {limit} leads there now"))
+}
