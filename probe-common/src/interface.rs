@@ -53,8 +53,11 @@ pub struct InterfaceConfig {
     pub peer_limit: u32,
     /// MTU in bytes of the pod behind it; [`NO_LIMIT`] where there is none.
     pub pod_mtu: u32,
+    /// Until when its TCP packets are watched, in jiffies (the lower half); 0 is not at all. The programs set it, see
+    /// [`crate::tcp_hole`].
+    pub watched_until: u32,
 }
-const _: () = assert!(size_of::<InterfaceConfig>() == 28);
+const _: () = assert!(size_of::<InterfaceConfig>() == 32);
 
 /// Index into `InterfaceStats::by_protocol`: family (IPv4 0, IPv6 4) plus one of these.
 pub mod protocol_class {

@@ -23,6 +23,7 @@ pub mod size_bucket;
 pub mod size_drop;
 pub mod skip;
 pub mod tcp_close;
+pub mod tcp_hole;
 pub mod tcp_mss;
 pub mod tcp_retransmit;
 

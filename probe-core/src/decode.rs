@@ -10,9 +10,11 @@ mod network;
 pub mod packet;
 mod pod_settings;
 mod record;
+mod tcp_hole;
 pub mod tunnel;
 
 pub use pod_settings::{NetnsSettings, SettingsLayout, is_last_of_settings, pod_settings};
+pub use tcp_hole::tcp_hole;
 
 use crate::model::Time;
 use crate::model::event::Event;

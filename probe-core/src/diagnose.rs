@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
-//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`: from events to faults; `mss`: what handshakes announce.
+//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`, `holes`: from events to faults; `mss`: what handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - `losses`: lost evidence, so that absence means less.
 //! - [`discovery`]: what settings make of path MTU discovery.
@@ -30,6 +30,7 @@ mod filtered;
 #[cfg(test)]
 mod fixtures;
 mod fragments;
+mod holes;
 pub mod latent;
 mod ledger;
 mod losses;
@@ -149,6 +150,7 @@ impl Diagnoser {
             Event::IcmpGenerated(generated) => self.handle_icmp_generated(&generated),
             Event::TcpRetransmit(retransmit) => self.handle_tcp_retransmit(now, &retransmit),
             Event::TcpStateChange(change) => self.handle_tcp_state_change(now, &change),
+            Event::TcpHole(hole) => self.handle_tcp_hole(now, &hole),
             Event::TcpMss(seen) => self.handle_tcp_mss(now, &seen),
             Event::Lost(lost) => {
                 self.exceptions.doubt(now);

@@ -11,6 +11,14 @@ use crate::{
 use aya_ebpf::bindings::__sk_buff;
 use probe_common::interface::{InterfaceConfig, InterfaceStats, role};
 
+/// What is special about a packet beyond [`flag`].
+pub mod fact {
+    /// A TCP acknowledgement without data whose header has room for a SACK option.
+    pub const SACK: u16 = 1 << 8;
+    /// A TCP packet at an interface that is watched, see [`tcp_hole`](crate::tcp_hole).
+    pub const WATCHED: u16 = 1 << 9;
+}
+
 /// What the counting found out about a packet, in one register.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Facts(u64);
@@ -22,11 +30,11 @@ impl Facts {
     pub const UNKNOWN: Self = Self(u64::MAX);
 
     /// `size`: of the packet or its full segments in bytes; `count`: packets that it becomes; `network`: offset of the IP
-    /// header; `flags`: bits of [`flag`].
+    /// header, below 64; `flags`: bits of [`flag`] and [`fact`].
     #[inline(always)]
-    pub const fn new(size: u32, count: u32, network: u32, flags: u8) -> Self {
+    pub const fn new(size: u32, count: u32, network: u32, flags: u16) -> Self {
         let count = if count > 0xffff { 0xffff } else { count };
-        Self(size as u64 | (count as u64) << 32 | ((network & 0xff) as u64) << 48 | (flags as u64) << 56)
+        Self(size as u64 | (count as u64) << 32 | ((network & 0x3f) as u64) << 48 | (flags as u64) << 54)
     }
 
     /// As one number.
@@ -44,7 +52,7 @@ impl Facts {
     /// With one more of [`flag`].
     #[inline(always)]
     pub const fn with(self, flag: u8) -> Self {
-        Self(self.0 | (flag as u64) << 56)
+        Self(self.0 | (flag as u64) << 54)
     }
 
     /// Size in bytes of the packet, or of each full segment.
@@ -62,13 +70,19 @@ impl Facts {
     /// Offset of the IP header.
     #[inline(always)]
     pub const fn network(self) -> u32 {
-        (self.0 >> 48) as u32 & 0xff
+        (self.0 >> 48) as u32 & 0x3f
     }
 
     /// Bits of [`flag`].
     #[inline(always)]
     pub const fn flags(self) -> u8 {
-        (self.0 >> 56) as u8
+        (self.0 >> 54) as u8
+    }
+
+    /// Whether it has one of some bits of [`fact`].
+    #[inline(always)]
+    pub const fn has(self, facts: u16) -> bool {
+        (self.0 >> 54) as u16 & facts != 0
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counting an ordinary packet: direct packet access at constant offsets, and no helper call.
 use crate::{
-    event::Facts,
+    event::{Facts, fact},
     packet::{IPV4, IPV6, TCP_SYN, flag, is_extension, is_packet_too_big},
     protocol,
     segments::Segments,
@@ -8,7 +8,15 @@ use crate::{
 };
 use aya_ebpf::bindings::__sk_buff;
 use network_types::{ip::Ipv4Hdr, ip::Ipv6Hdr, tcp::TcpHdr, udp::UdpHdr};
-use probe_common::interface::{InterfaceConfig, InterfaceStats, protocol_class};
+use probe_common::{
+    interface::{InterfaceConfig, InterfaceStats, protocol_class, role},
+    record::direction::INGRESS,
+};
+
+/// Bytes of a TCP header with one SACK block, or with timestamps.
+const SACK_HEADER: u32 = 32;
+/// Kind and length of a SACK option of one block (RFC 2018), behind two bytes of padding.
+const SACK_BLOCK: u16 = 0x050a;
 
 /// A packet on the fast path: where it lies, and what the socket buffer says.
 #[derive(Clone, Copy)]
@@ -94,7 +102,7 @@ impl Fast {
         let family = if is_ipv6 { protocol_class::IPV6 } else { 0 };
         let icmp = if is_ipv6 { protocol::ICMPV6 } else { protocol::ICMP };
         let transport = self.start + L2 + HEADER;
-        let mut flags = 0;
+        let mut flags = 0_u16;
         // Length of the TCP header; 0 for other protocols. Read here, where the verifier knows that it is there.
         let mut tcp = 0;
         let class = if number == protocol::TCP {
@@ -105,7 +113,18 @@ impl Fast {
             let (offset, bits) = unsafe { (load::<u8>(transport + 12), load::<u8>(transport + 13)) };
             tcp = u32::from(offset >> 4) * 4;
             if bits & TCP_SYN != 0 {
-                flags = flag::SYN;
+                flags = flag::SYN.into();
+            }
+            if config.watched_until != 0 {
+                flags |= fact::WATCHED;
+            }
+            if DIRECTION == INGRESS && told == HEADER as u32 + tcp && tcp >= SACK_HEADER {
+                // SAFETY: below `end`, where it is compared.
+                let sack = tcp > SACK_HEADER
+                    || transport + 24 <= self.end && unsafe { load::<u16>(transport + 22) } == SACK_BLOCK.to_be();
+                if sack && config.role == role::POD {
+                    flags |= fact::SACK;
+                }
             }
             family + protocol_class::TCP
         } else if number == protocol::UDP {
@@ -114,7 +133,7 @@ impl Fast {
             // SAFETY: below `end`.
             let (kind, code) = unsafe { (load::<u8>(transport), load::<u8>(transport + 1)) };
             if is_packet_too_big(if is_ipv6 { IPV6 } else { IPV4 }, kind, code) {
-                flags = flag::PACKET_TOO_BIG;
+                flags = flag::PACKET_TOO_BIG.into();
             }
             family + protocol_class::ICMP
         } else if is_ipv6 && is_extension(number) {
@@ -141,7 +160,7 @@ impl Fast {
         };
         if size > config.limit[usize::from(DIRECTION)] || flags != 0 {
             let family = if is_ipv6 { flag::IPV6 } else { 0 };
-            return Facts::new(size, count, L2 as u32, flags | family);
+            return Facts::new(size, count, L2 as u32, flags | u16::from(family));
         }
         Facts::ORDINARY
     }

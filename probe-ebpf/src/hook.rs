@@ -4,12 +4,12 @@
 //! [`slow`](crate::slow). What an event may follow from is looked at in [`special`], and sent by [`event::send`]. Each of
 //! these is a subprogram that is called from one place only, so that the verifier follows it once.
 use crate::{
-    event::{self, Facts},
+    event::{self, Facts, fact},
     fast::{Fast, load},
     flow::has_ports,
     maps::{self, Use},
     packet::{IPV4, IPV6, flag},
-    skip, slow,
+    skip, slow, tcp_hole,
     window::Window,
 };
 use aya_ebpf::bindings::__sk_buff;
@@ -92,6 +92,9 @@ fn special<const DIRECTION: u8, const L2: usize>(
         if has_ports(flow.protocol) {
             flow.ports = transport;
         }
+    }
+    if facts.has(fact::SACK | fact::WATCHED) {
+        tcp_hole::observe::<DIRECTION>(skb, config, facts.bits());
     }
     event::follow::<DIRECTION>(config, stats, flow, facts).bits()
 }

@@ -16,7 +16,7 @@ macro_rules! kernel_only {
 }
 kernel_only! {
     buffer debug event fast fragment gate hook icmp_send kernel maps oversize owner packet_too_big pod_settings ring
-    size_drop skip slow tcp tcp_close tcp_mss tcp_retransmit
+    size_drop skip slow tcp tcp_close tcp_hole tcp_mss tcp_retransmit
 }
 
 /// The entry points.

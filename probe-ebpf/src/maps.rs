@@ -4,7 +4,7 @@ use aya_ebpf::{
     Global,
     bindings::BPF_NOEXIST,
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf},
 };
 use probe_common::{
     gate::{self, FlowGate, TokenBucket},
@@ -12,6 +12,7 @@ use probe_common::{
     oversize::{FITTING_SLOTS, FittingDestination, TunnelLimit},
     size_drop::{REASON_SLOTS, SizeDropRecord},
     skip,
+    tcp_hole::{ARRIVAL_PLACES, HOLE_PLACES, TcpArrivals, TcpHole},
 };
 
 #[unsafe(no_mangle)]
@@ -53,6 +54,10 @@ static LOCATIONS: HashMap<u64, u32> = HashMap::with_max_entries(4096, 0);
 static LINK_KINDS: Array<[u64; LINK_KINDS_KNOWN]> = Array::with_max_entries(1, 0);
 #[map]
 static WINDOWS: PerCpuArray<window::Memory> = PerCpuArray::with_max_entries(Use::COUNT, 0);
+#[map]
+static TCP_HOLES: LruHashMap<u64, TcpHole> = LruHashMap::with_max_entries(HOLE_PLACES, 0);
+#[map]
+static TCP_ARRIVALS: Array<TcpArrivals> = Array::with_max_entries(ARRIVAL_PLACES, 0);
 #[map]
 static SIZE_DROP_SCRATCH: PerCpuArray<SizeDropRecord> = PerCpuArray::with_max_entries(1, 0);
 
@@ -107,6 +112,38 @@ pub fn interface(ifindex: u32) -> Option<&'static InterfaceConfig> {
 fn interface_beyond(ifindex: u32) -> Option<&'static InterfaceConfig> {
     // SAFETY: user space replaces a value as a whole and never changes the ifindex of one in use.
     unsafe { INTERFACES_BEYOND.get(&ifindex) }
+}
+
+/// Has an interface watched until a time in jiffies.
+#[inline(always)]
+pub fn watch(ifindex: u32, until: u32) {
+    let Some(config) = INTERFACES.get_ptr_mut(ifindex & (CONFIG_SLOTS - 1)) else { return };
+    // SAFETY: a value of a map; one aligned word, which others read as a whole.
+    unsafe {
+        if (&raw const (*config).ifindex).read_volatile() == ifindex {
+            (&raw mut (*config).watched_until).write_volatile(until);
+        } else if let Some(config) = INTERFACES_BEYOND.get_ptr_mut(&ifindex) {
+            (&raw mut (*config).watched_until).write_volatile(until);
+        }
+    }
+}
+
+/// The connection with a hole.
+#[inline(always)]
+pub fn hole(key: u64) -> Option<*mut TcpHole> {
+    TCP_HOLES.get_ptr_mut(&key)
+}
+
+/// Remembers a connection with a hole.
+#[inline(always)]
+pub fn remember_hole(key: u64, hole: &TcpHole) -> Result<(), i32> {
+    TCP_HOLES.insert(&key, hole, 0)
+}
+
+/// The arrivals at the place of a hash.
+#[inline(always)]
+pub fn arrivals(pair: u32) -> Option<*mut TcpArrivals> {
+    TCP_ARRIVALS.get_ptr_mut(pair & (ARRIVAL_PLACES - 1))
 }
 
 /// This CPU's counters of an interface and direction.

@@ -31,6 +31,8 @@ pub const ICMPV6_PACKET_TOO_BIG: u8 = 2;
 
 /// TCP flags, second byte: SYN.
 pub const TCP_SYN: u8 = 2;
+/// TCP flags, second byte: RST.
+pub const TCP_RST: u8 = 4;
 
 /// What is special about a packet.
 pub mod flag {

@@ -112,6 +112,6 @@ fn count<const DIRECTION: u8>(
     if size <= config.limit[usize::from(DIRECTION)] && flags == 0 {
         return Facts::ORDINARY;
     }
-    let facts = window.forget(Facts::new(size, count, network, flags).bits());
+    let facts = window.forget(Facts::new(size, count, network, flags.into()).bits());
     event::follow::<DIRECTION>(config, stats, Flow::of(window, packet), Facts::from_bits(facts))
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`load`]: the maps, [`Datapath`](load::Datapath) is the handle to them; [`classifiers`]: the programs
 //! - [`attach`]: programs on interfaces, and off again; [`interfaces`]: how each interface is treated
-//! - [`ring`]: records on their way up; [`counters`]: sizes and skips
+//! - [`ring`]: records on their way up; [`counters`]: sizes and skips; [`tcp_holes`]: what receivers in pods miss
 //! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
 //! - [`pod_settings`]: settings of all network namespaces, by an iterator program
 //! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows
@@ -20,3 +20,4 @@ pub mod load;
 pub mod locations;
 pub mod pod_settings;
 pub mod ring;
+pub mod tcp_holes;

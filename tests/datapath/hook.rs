@@ -51,6 +51,7 @@ impl Hook {
             limit: [NO_LIMIT, NO_LIMIT],
             peer_limit: NO_LIMIT,
             pod_mtu: NO_LIMIT,
+            watched_until: 0,
         }
     }
 

@@ -8,4 +8,5 @@ mod hook;
 mod pod_settings;
 mod sizes;
 mod structure;
+mod tcp_hole;
 mod tracepoints;

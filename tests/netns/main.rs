@@ -19,6 +19,7 @@ mod oversize_dropped;
 mod oversize_fragmented;
 mod packet_too_big_implausible;
 mod path;
+mod path_silent;
 mod pmtu_black_hole;
 mod pmtu_exception_suspicious;
 mod pmtud_disabled;

@@ -99,6 +99,7 @@ impl Diagnoser {
             | Event::TcpRetransmit(_)
             | Event::TcpStateChange(_)
             | Event::TcpMss(_)
+            | Event::TcpHole(_)
             | Event::Lost(_) => return None,
         };
         let flow = concerned(packet).flow;
@@ -120,6 +121,7 @@ impl Diagnoser {
             | Event::TcpRetransmit(_)
             | Event::TcpStateChange(_)
             | Event::TcpMss(_)
+            | Event::TcpHole(_)
             | Event::Lost(_) => {}
         }
         event

@@ -3,7 +3,7 @@ use super::Time;
 use super::packet::Packet;
 use super::packet_too_big::{HookDirection, PacketTooBigSeen};
 use super::size_drop::{IcmpGenerated, PacketDropped};
-use super::tcp::{TcpRetransmit, TcpStateChange};
+use super::tcp::{TcpHole, TcpRetransmit, TcpStateChange};
 
 /// An observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Event {
     TcpStateChange(TcpStateChange),
     /// A SYN or SYN-ACK announces a segment size, at a hook.
     TcpMss(MssSeen),
+    /// A receiver in a pod reports a hole, and for some time nothing filled it.
+    TcpHole(TcpHole),
     /// Evidence was lost.
     Lost(Lost),
 }

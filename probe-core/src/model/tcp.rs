@@ -69,3 +69,54 @@ pub struct TcpStateChange {
     /// Bytes sent and not acknowledged.
     pub unacked: u32,
 }
+
+/// What became of a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoleState {
+    /// Nothing more was acknowledged.
+    Open,
+    /// The receiver has acknowledged more.
+    Filled,
+    /// The receiver has reset the connection.
+    Reset,
+}
+
+/// A connection towards a pod whose receiver reports that later data arrived and earlier did not (RFC 2018).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpHole {
+    /// When this was so.
+    pub time: Time,
+    /// The host's end of the pod's veth.
+    pub ifindex: u32,
+    /// From the sender of the data to the pod.
+    pub flow: Flow,
+    /// When the hole was reported first.
+    pub since: Time,
+    /// When a packet of the pod said so last, or that it is filled.
+    pub last: Time,
+    /// What became of it.
+    pub state: HoleState,
+    /// The first missing sequence number.
+    pub ack: u32,
+    /// Bytes from there to the first that arrived.
+    pub missing: u32,
+    /// Bytes that arrived when it was reported first.
+    pub first: u32,
+    /// Bytes that arrived beyond it.
+    pub beyond: u32,
+    /// Acknowledgements that reported it.
+    pub reports: u32,
+    /// TCP header bytes of a segment.
+    pub tcp_header: u32,
+    /// TCP packets that came from the same address to the pod since; of each size the last.
+    pub arrived: Vec<Arrival>,
+}
+
+/// A TCP packet that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When.
+    pub time: Time,
+    /// Size in bytes at layer 3.
+    pub size: u32,
+}

@@ -223,6 +223,7 @@ fn config(topology: &Topology, interface: &Interface, slot: u32, limits: &LimitT
         limit,
         peer_limit: found.peer.unwrap_or(NO_LIMIT),
         pod_mtu,
+        watched_until: 0,
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     locations::Reasons,
     pod_settings::{self, PodSettings},
     ring::Ring,
+    tcp_holes::TcpHoles,
 };
 use aya::{
     Ebpf, EbpfLoader,
@@ -17,7 +18,7 @@ use probe_common::{
     interface::{self, CONFIG_SLOTS, InterfaceConfig, InterfaceStats},
     kernel_field, location,
     oversize::{TUNNEL_LIMITS, TunnelLimit},
-    record, size_drop, skip,
+    record, size_drop, skip, tcp_hole,
 };
 use probe_core::decode::SettingsLayout;
 use std::{
@@ -194,6 +195,7 @@ pub struct Datapath {
     reasons: Reasons,
     counters: Counters,
     ring: Ring,
+    tcp_holes: TcpHoles,
     tracepoints: Vec<Tracepoint>,
     pod_settings: Option<Result<PodSettings, DatapathError>>,
     #[cfg(feature = "debug-log")]
@@ -255,6 +257,11 @@ impl Datapath {
             reasons,
             counters: Counters::new(stats, skips, take(&mut ebpf, gate::FLOW_GATES)?)?,
             ring: Ring::new(take(&mut ebpf, record::RING)?),
+            tcp_holes: TcpHoles::new(
+                take(&mut ebpf, tcp_hole::HOLES)?,
+                take(&mut ebpf, tcp_hole::ARRIVALS)?,
+                tick_ns,
+            ),
             tracepoints: Vec::new(),
             pod_settings: None,
             #[cfg(feature = "debug-log")]
@@ -440,6 +447,11 @@ impl Datapath {
     /// The counters, to reset them.
     pub fn counters_mut(&mut self) -> &mut Counters {
         &mut self.counters
+    }
+
+    /// The connections with holes.
+    pub fn tcp_holes(&mut self) -> &mut TcpHoles {
+        &mut self.tcp_holes
     }
 
     /// The records.

@@ -141,6 +141,9 @@ impl Observation {
             for lost in self.evidence.lost(now, &self.datapath)? {
                 self.diagnoser.handle_event(now, Event::Lost(lost));
             }
+            for hole in self.datapath.tcp_holes().read(now)? {
+                self.diagnoser.handle_event(now, Event::TcpHole(hole));
+            }
             for counters in self.namespaces.read(&self.diagnoser.topology().pods) {
                 self.diagnoser.handle_counters(now, counters);
             }

@@ -106,5 +106,6 @@ pub fn interface(network: &Network, mtu: u32) -> InterfaceConfig {
         limit: [mtu, LARGE_MTU],
         peer_limit: NO_LIMIT,
         pod_mtu: NO_LIMIT,
+        watched_until: 0,
     }
 }

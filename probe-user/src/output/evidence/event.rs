@@ -2,7 +2,7 @@
 use super::mirror::{Mirror, Time, mirror, mirror_names};
 use super::packet::Packet;
 use super::size_drop::{IcmpGenerated, PacketDropped};
-use super::tcp::{TcpRetransmit, TcpStateChange};
+use super::tcp::{TcpHole, TcpRetransmit, TcpStateChange};
 use super::veil::{InterfaceName, Veil, Words};
 use probe_core::model::{event, packet_too_big};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,7 @@ events! {
     TcpRetransmit(TcpRetransmit),
     TcpStateChange(TcpStateChange),
     TcpMss(MssSeen),
+    TcpHole(TcpHole),
     Lost(Lost),
 }
 

@@ -1,5 +1,5 @@
 //! TCP sockets.
-use super::mirror::{Time, mirror};
+use super::mirror::{Time, mirror, mirror_names};
 use super::packet::Flow;
 use probe_core::model::tcp;
 
@@ -39,5 +39,38 @@ mirror! {
         header_len: u32,
         mss: u32,
         unacked: u32,
+    }
+}
+
+mirror_names! {
+    HoleState = tcp::HoleState {
+        Open,
+        Filled,
+        Reset,
+    }
+}
+
+mirror! {
+    TcpHole = tcp::TcpHole {
+        time: Time,
+        ifindex: u32,
+        flow: Flow,
+        since: Time,
+        last: Time,
+        state: HoleState,
+        ack: u32,
+        missing: u32,
+        first: u32,
+        beyond: u32,
+        reports: u32,
+        tcp_header: u32,
+        arrived: Vec<Arrival>,
+    }
+}
+
+mirror! {
+    Arrival = tcp::Arrival {
+        time: Time,
+        size: u32,
     }
 }

@@ -13,7 +13,7 @@ use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::route::Route;
 use probe_core::model::settings::{Setting, Settings};
 use probe_core::model::size_drop::{IcmpGenerated, PacketDropped};
-use probe_core::model::tcp::{TcpRetransmit, TcpStateChange};
+use probe_core::model::tcp::{Arrival, HoleState, TcpHole, TcpRetransmit, TcpStateChange};
 use probe_core::model::topology::Topology;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -233,6 +233,24 @@ fn retransmit() -> TcpRetransmit {
     }
 }
 
+fn hole() -> TcpHole {
+    TcpHole {
+        time: 9,
+        ifindex: 3,
+        flow: flow(Protocol::Tcp),
+        since: 5,
+        last: 6,
+        state: HoleState::Open,
+        ack: 100,
+        missing: 2896,
+        first: 300,
+        beyond: 600,
+        reports: 2,
+        tcp_header: 32,
+        arrived: vec![Arrival { time: 7, size: 352 }],
+    }
+}
+
 fn state_change() -> TcpStateChange {
     TcpStateChange {
         time: 9,
@@ -306,6 +324,7 @@ fn events() -> Vec<Event> {
         Event::Fragment(FragmentSeen { time: 4, packets, ifindex, direction: egress, packet: datagram() }),
         Event::TcpRetransmit(retransmit()),
         Event::TcpStateChange(state_change()),
+        Event::TcpHole(hole()),
         Event::TcpMss(MssSeen { time: 7, ifindex, direction: ingress, packet: icmp }),
         Event::Lost(lost),
     ]
