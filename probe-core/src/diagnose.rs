@@ -15,10 +15,12 @@
 //! - [`latent`]: mismatches that no packet need have met; `standing`: when they are told; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings; `causes`: what many have in common; `closing`: when
 //!   one is over.
+//! - `counters`: what namespaces and devices count themselves.
 
 mod causes;
 mod changes;
 mod closing;
+mod counters;
 pub mod coverage;
 pub mod discovery;
 mod drops;
@@ -57,6 +59,7 @@ use crate::model::finding::{Certainty, Finding, Limit, Severity, State};
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
+use counters::Counters;
 use coverage::Coverages;
 use exceptions::Exceptions;
 use fault::{Fault, FaultKey, Joint};
@@ -97,6 +100,7 @@ pub struct Diagnoser {
     filtered: Filtered,
     announcements: Announcements,
     exceptions: Exceptions,
+    counters: Counters,
     changes: VecDeque<Change>,
     output: VecDeque<Output>,
     losses: Losses,
@@ -121,6 +125,7 @@ impl Diagnoser {
             filtered: Filtered::default(),
             announcements: Announcements::default(),
             exceptions: Exceptions::default(),
+            counters: Counters::default(),
             changes: VecDeque::new(),
             output: VecDeque::new(),
             losses: Losses::default(),
@@ -173,14 +178,12 @@ impl Diagnoser {
             self.changes.pop_front();
         }
         self.exceptions.begin(now);
+        self.count_at_devices(now, &before);
         self.name_pods();
         self.find_mismatches();
         self.close_what_is_gone(now, &before);
         self.tell_mismatches(now);
     }
-
-    /// Takes counters of a namespace in.
-    pub fn handle_counters(&mut self, _now: Time, _counters: NetnsCounters) {}
 
     /// Lets time pass: waits for evidence end, findings close.
     pub fn handle_timeout(&mut self, now: Time) {

@@ -26,6 +26,7 @@ mod pmtud_disabled;
 mod pod_mtu_exceeds_egress;
 mod pod_settings;
 mod recording;
+mod redirect_peer;
 mod storm;
 mod symptoms;
 mod veth_mtu_mismatch;

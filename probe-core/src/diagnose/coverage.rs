@@ -61,6 +61,17 @@ impl Diagnoser {
         self.coverages.sides.retain(|(ifindex, _), _| !gone(ifindex));
     }
 
+    /// What was said of errors that did not pass a pod's hook holds only as long as that hook is known to see them.
+    fn judge_observability(&mut self, ifindex: u32) {
+        let observable = self.coverages.is_observable(Some(ifindex), Direction::ToPod);
+        for (key, fault) in &mut self.faults {
+            let is_its = fault.pod.as_ref().is_some_and(|pod| pod.host_ifindex == Some(ifindex));
+            if is_its && key.direction == Direction::FromPod {
+                fault.errors_observable = self.senses.tc && observable;
+            }
+        }
+    }
+
     fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, hook: Option<u64>) {
         let Some(pod) = self.topology.pod_behind(ifindex) else { return };
         let before = self.coverages.sides.get(&(ifindex, direction)).copied();
@@ -101,6 +112,9 @@ impl Diagnoser {
             }));
         }
         self.coverages.sides.insert((ifindex, direction), Side { device, hook: seen, state });
+        if direction == Direction::ToPod {
+            self.judge_observability(ifindex);
+        }
     }
 }
 

@@ -89,10 +89,16 @@ pub struct Fault {
     pub packets_beyond: u64,
     /// What the kernel said and where, e.g. `PKT_TOO_BIG in ip_forward`.
     pub witnesses: BTreeSet<String>,
+    /// Counters of namespaces and devices that grew as well.
+    pub counted: BTreeSet<String>,
     /// Where errors about it were dropped.
     pub error_drops: BTreeSet<String>,
     /// Errors to the sender of this fault would have been seen.
     pub errors_observable: bool,
+    /// The sender's own counters were read at these two times: they tell whether errors arrived in between.
+    pub counted_within: Option<(Time, Time)>,
+    /// A second sense bears out what is said of a silent path.
+    pub seconded: bool,
     /// An announcement made an exception in the sender's routing.
     pub took_effect: bool,
     /// Drops on this node would have been seen: the sense works, and no records were lost since shortly before it began.
@@ -154,9 +160,12 @@ impl Fault {
             flows: BTreeMap::new(),
             packets_beyond: 0,
             witnesses: BTreeSet::new(),
+            counted: BTreeSet::new(),
             error_drops: BTreeSet::new(),
             errors_observable: true,
             drops_observable: true,
+            counted_within: None,
+            seconded: false,
             took_effect: false,
             seen_at_hook: false,
             first_seen: now,
@@ -202,7 +211,9 @@ impl Fault {
         }
         let is_unobserved = match self.key.joint {
             Joint::PodDevice(..) => true,
-            Joint::Egress(..) | Joint::Router(..) => flow.told_at.is_none() && !self.errors_observable,
+            Joint::Egress(..) | Joint::Router(..) => {
+                flow.told_at.is_none() && !self.are_errors_observed(flow)
+            }
             // No error can come, or its way does not lead past the sender's hook.
             Joint::Veth(_)
             | Joint::Port(_)
@@ -352,7 +363,8 @@ impl Fault {
         let several_sends = untold.len() > 1 || untold.iter().any(|flow| flow.last > flow.first);
         let stalled = untold.iter().any(|flow| flow.last >= flow.first + STALL);
         let all_got_through = untold.iter().all(|flow| flow.got_through);
-        let unobservable = reason == Reason::IcmpLost && !self.errors_observable;
+        let by_counters = self.rests_on_counters(reason);
+        let unobservable = reason == Reason::IcmpLost && !self.errors_observable && !by_counters;
         let severity = if unobservable {
             Severity::Info
         } else if all_got_through || !(losses >= 3 && several_sends || stalled) {
@@ -362,7 +374,8 @@ impl Fault {
         };
         // Both rest on a drop that was not witnessed: that means something only where it would have been.
         let by_absence = matches!(reason, Reason::PathSilent | Reason::IcmpLost) && !self.drops_observable;
-        let suspected = unobservable || by_absence || reason == Reason::PathSilent && untold.len() < 2;
+        let one_sense = reason == Reason::PathSilent && untold.len() < 2 && !self.seconded;
+        let suspected = unobservable || by_absence || one_sense;
         Judgement {
             kind: Kind::PmtuBlackHole,
             reason: Some(reason),

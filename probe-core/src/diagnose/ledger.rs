@@ -183,7 +183,9 @@ impl Diagnoser {
             family: original.family(),
             joint: Joint::Router(error.reporter, error.mtu),
         };
+        let observable = self.is_error_observable(&subject);
         let fault = self.fault(key.clone(), subject.pod, limit, error.time);
+        fault.errors_observable = observable;
         fault.seen_at_hook = true;
         fault.flow(original.flow, error.time, error.packets);
         self.apply_error(&key, error);

@@ -23,6 +23,7 @@ use crate::model::finding::{Direction, Fix, FixWhen, Kind, Reason};
 use crate::model::flow::Family;
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
+use std::collections::BTreeSet;
 
 /// What is known of a kind.
 #[derive(Debug)]
@@ -158,7 +159,13 @@ impl Case<'_> {
 
     /// The evidence that was witnessed, as a list.
     fn witnesses(&self) -> String {
-        self.fault.witnesses.iter().cloned().collect::<Vec<_>>().join(", ")
+        let list = |witnesses: &BTreeSet<String>| witnesses.iter().cloned().collect::<Vec<_>>().join(", ");
+        let seen = list(&self.fault.witnesses);
+        if self.fault.counted.is_empty() {
+            return seen;
+        }
+        let also = if seen.is_empty() { "counted in" } else { "; also in" };
+        format!("{seen}{also} {}", list(&self.fault.counted))
     }
 
     /// A command in the network namespace of the pod, or of the node.

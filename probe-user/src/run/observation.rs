@@ -102,7 +102,7 @@ impl Observation {
             phase: Phase::Beginning,
             opened: opened.time,
             began: opened.time,
-            next_counters: opened.time + COUNTERS_PERIOD,
+            next_counters: opened.time,
             next_progress: opened.time,
             failures: Vec::new(),
         };

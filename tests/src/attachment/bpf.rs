@@ -2,6 +2,7 @@
 use anyhow::{Context, Result};
 use std::ffi::CString;
 use std::io::Error;
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Direction of a TCX hook.
@@ -34,6 +35,8 @@ const PROG_QUERY: i64 = 16;
 const LINK_CREATE: i64 = 28;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const SCHED_CLS: u32 = 3;
+/// `BPF_FUNC_redirect_peer`.
+const REDIRECT_PEER: u32 = 155;
 /// More programs than any test puts at one hook.
 const MOST_PROGRAMS: usize = 64;
 
@@ -114,6 +117,36 @@ impl OtherProgram {
         let instructions =
             [0x1261, 2 << 32 | 0xb7, length << 32 | 1 << 16 | 0x0225, 0xffff_ffff_0000_00b7, 0x95];
         Self::attach_instructions(interface, hook, &instructions)
+    }
+
+    /// Attaches one in the calling thread's namespace that hands what comes in for an address right to the other end of a
+    /// veth, past the hook at its own end, as datapaths in BPF do.
+    pub fn redirect_to_peer(interface: &str, address: IpAddr, veth: &str) -> Result<Self> {
+        let (protocol, last_word, tail) = match address {
+            IpAddr::V4(address) => (0x0008, 30_u32, address.octets()),
+            IpAddr::V6(address) => {
+                let octets = address.octets();
+                (0xdd86, 50, [octets[12], octets[13], octets[14], octets[15]])
+            }
+        };
+        let instructions = [
+            instruction(0x61, 2, 1, 76, 0),                       // r2 = data
+            instruction(0x61, 3, 1, 80, 0),                       // r3 = data_end
+            instruction(0xbf, 4, 2, 0, 0),                        // r4 = r2
+            instruction(0x07, 4, 0, 0, last_word + 4),            // r4 += what is read
+            instruction(0x2d, 4, 3, 8, 0),                        // beyond the end: out
+            instruction(0x69, 5, 2, 12, 0),                       // r5 = EtherType
+            instruction(0x55, 5, 0, 6, protocol),                 // another: out
+            instruction(0x61, 5, 2, last_word as u16, 0),         // r5 = the end of the destination
+            instruction(0x56, 5, 0, 4, u32::from_ne_bytes(tail)), // another: out
+            instruction(0xb7, 1, 0, 0, interface_index(veth)?),   // r1 = the veth
+            instruction(0xb7, 2, 0, 0, 0),                        // r2 = no flags
+            instruction(0x85, 0, 0, 0, REDIRECT_PEER),
+            instruction(0x95, 0, 0, 0, 0),
+            instruction(0xb7, 0, 0, 0, u32::MAX), // out: r0 = TCX_NEXT
+            instruction(0x95, 0, 0, 0, 0),
+        ];
+        Self::attach_instructions(interface, Hook::Ingress, &instructions)
     }
 
     fn attach_instructions(interface: &str, hook: Hook, instructions: &[u64]) -> Result<Self> {
@@ -216,6 +249,11 @@ pub fn interface_index(name: &str) -> Result<u32> {
         0 => Err(Error::last_os_error()).with_context(|| format!("looking for interface {name}")),
         index => Ok(index),
     }
+}
+
+/// One instruction of BPF.
+const fn instruction(code: u8, to: u8, from: u8, offset: u16, immediate: u32) -> u64 {
+    code as u64 | (to as u64) << 8 | (from as u64) << 12 | (offset as u64) << 16 | (immediate as u64) << 32
 }
 
 fn program_id(program: RawFd) -> Result<u32> {

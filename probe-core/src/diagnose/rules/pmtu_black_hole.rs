@@ -89,6 +89,11 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             case.joint(),
             case.fault.error_drops.iter().cloned().collect::<Vec<_>>().join("; ")
         ),
+        Reason::IcmpLost if case.fault.rests_on_counters(reason) => format!(
+            "{seen}; {} takes {limit}. ICMP errors were made for them. None was seen at the sender's hook, which may be passed by, \
+             and the sender's own counters show that none arrived.",
+            case.joint()
+        ),
         Reason::IcmpLost if !case.fault.errors_observable => format!(
             "{seen}; {} takes {limit}. Whether the ICMP errors reached the sender could not be observed.",
             case.joint()

@@ -253,6 +253,7 @@ impl Discovery {
         if let Some(device) = namespace.device(ifindex) {
             peer.name = Some(device.name.clone());
             peer.mtu = Some(device.mtu);
+            peer.counters = Some(device.counters);
             let addresses = namespace.addresses.iter().filter(|address| address.ifindex == ifindex);
             peer.addresses = addresses.map(|address| address.address).collect();
         }

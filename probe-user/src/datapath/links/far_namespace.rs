@@ -5,6 +5,7 @@ use super::device::{Device, devices};
 use super::namespace_id::{NamespaceHandle, namespace_id};
 use super::route::routes;
 use probe_core::model::flow::Family;
+use probe_core::model::interface::DeviceCounters;
 use probe_core::model::roles::WayBack;
 use std::fs::File;
 use std::os::fd::AsFd as _;
@@ -35,6 +36,8 @@ pub struct FarDevice {
     pub kind: String,
     /// Where it leads.
     pub leads: Leads,
+    /// Its own counters: what is handed to it past its other end is counted here only.
+    pub counters: DeviceCounters,
 }
 
 /// Another namespace at one moment.
@@ -138,6 +141,7 @@ fn far_device(device: Device, own_nsid: Option<i32>) -> FarDevice {
         up: device.up,
         kind: device.kind,
         leads,
+        counters: device.counters,
     }
 }
 
@@ -153,6 +157,7 @@ mod tests {
             up: true,
             kind: "veth".to_owned(),
             leads,
+            counters: DeviceCounters::default(),
         }
     }
 
