@@ -88,7 +88,14 @@ fn why_gone(before: &Topology, topology: &Topology, fault: &Fault) -> Option<Str
     if by_route {
         return route_gone(before, topology, fault);
     }
-    (limit >= largest).then(|| format!("the limit is {limit} now"))
+    // Where only an ICMP error told the limit, it may be a route's all the same.
+    (limit >= largest && !leads_over_limit(topology, fault)).then(|| format!("the limit is {limit} now"))
+}
+
+/// A route to where the fault's packets go has the limit as its metric.
+fn leads_over_limit(topology: &Topology, fault: &Fault) -> bool {
+    let mut routes = fault.flows.keys().flat_map(|flow| topology.routes_to(flow.dst));
+    fault.limit.mtu.is_some() && routes.any(|route| route.mtu == fault.limit.mtu)
 }
 
 /// The pod was made to send no more than what passes.
@@ -109,10 +116,46 @@ fn sends_less(before: &Topology, topology: &Topology, fault: &Fault) -> Option<S
 /// was routed: then nothing is known.
 fn route_gone(before: &Topology, topology: &Topology, fault: &Fault) -> Option<String> {
     let limit = fault.limit.mtu?;
-    let leads_there = |topology: &Topology| {
-        let mut routes = fault.flows.keys().flat_map(|flow| topology.routes_to(flow.dst));
-        routes.any(|route| route.mtu == Some(limit))
-    };
-    (leads_there(before) && !leads_there(topology))
+    (leads_over_limit(before, fault) && !leads_over_limit(topology, fault))
         .then(|| format!("no route with an MTU of {limit} leads there now"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixtures::{self, POD1, UPLINK};
+    use crate::model::SECOND;
+    use crate::model::event::Event;
+    use crate::model::finding::State;
+    use crate::model::flow::Protocol;
+
+    /// The states of pod1's findings after eight of its packets met a limit and the topology became another.
+    fn after(metric: bool, change: impl FnOnce(&mut Topology)) -> Vec<State> {
+        let mut topology = fixtures::node(if metric { 1500 } else { 1400 });
+        if metric {
+            topology.routes[0].mtu = Some(1400);
+        }
+        let mut diagnoser = fixtures::diagnoser(topology.clone());
+        for number in 0..8 {
+            let original = fixtures::packet(fixtures::upload(Protocol::Udp, 40001), 1500, 70 + number, true);
+            let mut drop = fixtures::forward_drop(SECOND, original, topology.interfaces[&UPLINK].mtu);
+            drop.route_mtu = topology.routes[0].mtu;
+            diagnoser.handle_event(SECOND, Event::Dropped(drop));
+        }
+        diagnoser.handle_timeout(2 * SECOND);
+        change(&mut topology);
+        diagnoser.handle_topology(3 * SECOND, topology);
+        let mut findings = diagnoser.finish(4 * SECOND);
+        findings.retain(|finding| finding.pod.is_some());
+        findings.into_iter().map(|finding| finding.state).collect()
+    }
+
+    #[test]
+    fn a_fault_ends_with_what_limits_it() {
+        let lower = |topology: &mut Topology| fixtures::set_veth(topology, POD1, 1400, 1400);
+        assert_eq!(after(false, |_| {}), [State::Open]);
+        assert_eq!(after(false, lower), [State::Closed], "the pod sends less");
+        assert_eq!(after(true, |_| {}), [State::Open], "the device takes more, its route does not");
+        assert_eq!(after(true, |topology| topology.routes[0].mtu = None), [State::Closed]);
+    }
 }
