@@ -48,6 +48,7 @@ mod scenarios;
 mod stalls;
 mod standing;
 mod subject;
+mod vswitch;
 
 pub use coverage::HookCounters;
 pub(crate) use publish::latent_finding;
@@ -180,6 +181,7 @@ impl Diagnoser {
         self.exceptions.begin(now);
         self.count_at_devices(now, &before);
         self.name_pods();
+        self.tell_of_stacked_pods();
         self.find_mismatches();
         self.close_what_is_gone(now, &before);
         self.tell_mismatches(now);

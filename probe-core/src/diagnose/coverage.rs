@@ -6,7 +6,8 @@ use super::{Diagnoser, Output};
 use crate::model::coverage::{Coverage, CoverageState};
 use crate::model::finding::Direction;
 use crate::model::interface::{Interface, Role};
-use std::collections::BTreeMap;
+use crate::model::pod::PodKey;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Fewer packets than this since the last comparison prove nothing.
 const ENOUGH: u64 = 10;
@@ -34,6 +35,8 @@ struct Side {
 #[derive(Debug, Default)]
 pub(super) struct Coverages {
     sides: BTreeMap<(u32, Direction), Side>,
+    /// Pods that were told to have no interface of the node.
+    stacked: BTreeSet<PodKey>,
 }
 
 impl Coverages {
@@ -46,6 +49,26 @@ impl Coverages {
 }
 
 impl Diagnoser {
+    /// Says once of each pod without an interface of the node (ipvlan, macvlan) what can be seen of it: what passes the
+    /// parent's hooks, which is all but what such pods send each other.
+    pub(super) fn tell_of_stacked_pods(&mut self) {
+        let stacked = self.topology.pods.iter().filter(|pod| pod.host_ifindex.is_none());
+        for pod in stacked {
+            if !self.coverages.stacked.insert(pod.key()) {
+                continue;
+            }
+            for direction in [Direction::FromPod, Direction::ToPod] {
+                self.output.push_back(Output::Coverage(Coverage {
+                    pod: pod.clone(),
+                    direction,
+                    state: CoverageState::Partial,
+                    why: Some("no_host_device"),
+                    instead: Some("the hooks at its parent device"),
+                }));
+            }
+        }
+    }
+
     /// Compares what the hooks saw with what the devices counted (as of the last topology); reports what changed.
     pub fn handle_hook_counters(&mut self, counters: &[HookCounters]) {
         for hook in counters {

@@ -30,7 +30,8 @@ impl Diagnoser {
         }
         let met = match place {
             Place::Veth => self.met_at_veth(drop, packet),
-            Place::Bridge | Place::Vswitch => self.met_at_port(drop, packet),
+            Place::Bridge => self.met_at_port(drop, packet),
+            Place::Vswitch => self.met_at_vswitch(drop, packet),
             Place::Forward => self.met_on_the_way_out(drop, packet),
             Place::Fragmentation | Place::Tunnel => {
                 return self.handle_refused_fragmentation(now, drop, packet);
@@ -135,7 +136,7 @@ impl Diagnoser {
         Some(Met { subject, joint: Joint::Veth(host_end.ifindex), limit })
     }
 
-    /// A bridge or vswitch frees what its outgoing port does not take; the packet's device is that port.
+    /// A bridge frees what its outgoing port does not take; the packet's device is that port.
     fn met_at_port(&self, drop: &PacketDropped, packet: &Packet) -> Option<Met> {
         let slack = VLAN_SLACK;
         if place::length(drop) <= drop.device_mtu + slack || drop.gso_size.is_some() {
@@ -193,6 +194,15 @@ impl Diagnoser {
     /// `ip_fragment` frees a packet with DF that its device does not take: the outer packet of a tunnel, or one that a
     /// bridge with br_netfilter or a local socket sends.
     fn handle_refused_fragmentation(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
+        if let Some(tunnel) = self.refusing_tunnel(drop) {
+            let length = segment_length(drop, packet);
+            let met = self.met_in_tunnel(tunnel, packet);
+            // Another reason to refuse it (a smaller path to the other end) is no fault of the tunnel's arithmetic.
+            if met.limit.mtu.is_some_and(|mtu| length > mtu) {
+                self.record_drop(now, drop, packet, length, met);
+            }
+            return;
+        }
         let device_mtu = drop.egress_mtu.unwrap_or(drop.device_mtu);
         if segment_length(drop, packet) <= device_mtu {
             return;
@@ -216,6 +226,12 @@ impl Diagnoser {
         let subject = subject::of_packet(&self.topology, &packet.flow, None, Some(ifindex));
         let met = Met { subject, joint: Joint::Egress(ifindex, mtu), limit };
         self.record_drop(now, drop, packet, segment_length(drop, packet), met);
+    }
+
+    /// The tunnel device that refuses an inner packet: the packet's device is that of the tunnel.
+    fn refusing_tunnel(&self, drop: &PacketDropped) -> Option<&Interface> {
+        let device = self.topology.interface(drop.ifindex).filter(|device| device.tunnel.is_some());
+        device.filter(|_| place::classify(drop) == Place::Tunnel && drop.netns == self.topology.netns_inode)
     }
 
     /// The tunnel of ours that made an outer packet, and the packet inside.

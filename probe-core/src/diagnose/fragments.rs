@@ -3,10 +3,12 @@ use super::Diagnoser;
 use super::drops;
 use super::fault::{FaultKey, Joint};
 use super::subject;
+use crate::decode::tunnel::Encapsulation;
 use crate::model::Time;
 use crate::model::event::{FragmentSeen, Oversize, OversizeHow};
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
-use crate::model::interface::Interface;
+use crate::model::flow::Protocol;
+use crate::model::interface::{Interface, OuterDf};
 use crate::model::packet::Packet;
 use crate::model::packet_too_big::HookDirection;
 use crate::model::size_drop::PacketDropped;
@@ -16,6 +18,10 @@ impl Diagnoser {
     pub(super) fn handle_oversize(&mut self, now: Time, oversize: &Oversize) {
         match oversize.how {
             OversizeHow::Route | OversizeHow::Tunnel if !oversize.packet.df => {
+                self.expect_fragments(now, oversize);
+            }
+            // WireGuard's own packets have no DF, whatever is inside.
+            OversizeHow::Tunnel if self.opaque_tunnel(oversize.egress_ifindex).is_some() => {
                 self.expect_fragments(now, oversize);
             }
             // With DF the kernel frees it and says so; the hook is a second witness only.
@@ -82,6 +88,7 @@ impl Diagnoser {
             return self.handle_outer_fragment(now, seen, &tunnel, &inner);
         }
         let bridge = self.topology.interface(seen.ifindex).and_then(|port| port.master);
+        let made_by = self.opaque_tunnel_of(&seen.packet);
         let keys: Vec<FaultKey> = self
             .faults
             .iter()
@@ -107,7 +114,9 @@ impl Diagnoser {
             for flow in fault.flows.values_mut().filter(|flow| flow.fragmented > 0) {
                 let same_flow = flow.flow == seen.packet.flow;
                 let same_id = flow.recent.iter().any(|id| id.is_fragment_of(&seen.packet));
-                if same_flow || same_id {
+                // What is inside is hidden: it may be any packet that this tunnel was given.
+                let hidden = matches!(key.joint, Joint::Tunnel(tunnel) if Some(tunnel) == made_by);
+                if same_flow || same_id || hidden {
                     flow.fragments_seen = true;
                     confirmed = true;
                 }
@@ -117,6 +126,27 @@ impl Diagnoser {
                 self.touch(now, &key);
             }
         }
+    }
+
+    /// A tunnel whose inner packets cannot be seen in the outer ones, and whose outer ones are cut into fragments.
+    fn opaque_tunnel(&self, ifindex: Option<u32>) -> Option<&Interface> {
+        let interface = self.topology.interface(ifindex?)?;
+        let is_cut = interface.tunnel.as_ref()?.df == OuterDf::Unset;
+        (is_cut && Encapsulation::of_link_kind(&interface.kind).is_none()).then_some(interface)
+    }
+
+    /// The tunnel of that kind which made an outer packet.
+    fn opaque_tunnel_of(&self, outer: &Packet) -> Option<u32> {
+        let flow = &outer.flow;
+        if flow.protocol != Protocol::Udp || !self.topology.is_own_address(flow.src) {
+            return None;
+        }
+        self.topology.interfaces.keys().copied().find(|&ifindex| {
+            let tunnel = self.opaque_tunnel(Some(ifindex)).and_then(|interface| interface.tunnel.as_ref());
+            tunnel.is_some_and(|tunnel| {
+                tunnel.remotes.contains(&flow.dst) && tunnel.port.is_none_or(|port| port == flow.dst_port)
+            })
+        })
     }
 
     fn handle_outer_fragment(&mut self, now: Time, seen: &FragmentSeen, tunnel: &Interface, inner: &Packet) {

@@ -4,11 +4,13 @@ mod pmtud;
 pub(crate) use pmtud::locked_routes;
 
 use super::fault::Joint;
+use super::vswitch;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A mismatch, as the topology shows it.
@@ -64,7 +66,9 @@ impl Mismatch {
 /// All mismatches of a topology.
 pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    for interface in topology.interfaces.values().filter(|interface| interface.up) {
+    // That device of a vswitch is down as a rule, and its ports work.
+    let works = |interface: &&Interface| interface.up || interface.kind == vswitch::KIND;
+    for interface in topology.interfaces.values().filter(works) {
         found.extend(veth_ends(topology, interface));
         found.extend(overlay(topology, interface));
         found.extend(bridge(topology, interface));
@@ -100,12 +104,45 @@ fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     })
 }
 
-/// The way out that the main table's default routes name, for the pods whose MTU is larger: one mismatch for all of them.
-fn egresses(topology: &Topology) -> Option<Mismatch> {
-    let (egress, limit, how) = topology
-        .routes
-        .iter()
-        .filter(|route| route.unicast && route.destination.is_none() && route.table == MAIN_TABLE)
+/// The ways out that the pods' default routes name, each with the pods whose MTU is larger: one mismatch for all of them.
+fn egresses(topology: &Topology) -> Vec<Mismatch> {
+    let mut found: BTreeMap<(u32, u32), Mismatch> = BTreeMap::new();
+    for pod in &topology.pods {
+        let (Some(pod_mtu), Some((egress, limit, how))) = (pod.pod_mtu, way_out(topology, pod)) else {
+            continue;
+        };
+        if pod_mtu <= limit {
+            continue;
+        }
+        let mismatch = found.entry((egress.ifindex, limit)).or_insert_with(|| Mismatch {
+            kind: Kind::PodMtuExceedsEgress,
+            ifindex: egress.ifindex,
+            interface: egress.name.clone(),
+            limit,
+            larger: pod_mtu,
+            at: LimitAt::Node,
+            how,
+            pod: None,
+            pods: Vec::new(),
+            direction: Some(Direction::FromPod),
+            family: None,
+            certain: false,
+        });
+        mismatch.larger = mismatch.larger.max(pod_mtu);
+        mismatch.pods.push(pod.clone());
+    }
+    found.into_values().collect()
+}
+
+/// The smallest of the ways that a pod's traffic to the outside takes.
+fn way_out<'a>(topology: &'a Topology, pod: &Pod) -> Option<(&'a Interface, u32, LimitHow)> {
+    let host_end = topology.interface(pod.host_ifindex?);
+    [Family::Ipv4, Family::Ipv6]
+        .into_iter()
+        .flat_map(|family| {
+            let source = pod.addresses.iter().copied().find(|address| Family::of(*address) == family);
+            topology.default_routes(family, source, host_end)
+        })
         .filter_map(|route| {
             let egress = topology.interface(route.oif?)?;
             let device = topology.device_limit(egress);
@@ -114,27 +151,8 @@ fn egresses(topology: &Topology) -> Option<Mismatch> {
                 Some(_) | None => Some((egress, device, LimitHow::DeviceMtu)),
             }
         })
-        .min_by_key(|(_, limit, _)| *limit)?;
-    let is_larger = |pod: &&Pod| pod.host_ifindex.is_some() && pod.pod_mtu.is_some_and(|mtu| mtu > limit);
-    let pods: Vec<Pod> = topology.pods.iter().filter(is_larger).cloned().collect();
-    Some(Mismatch {
-        kind: Kind::PodMtuExceedsEgress,
-        ifindex: egress.ifindex,
-        interface: egress.name.clone(),
-        limit,
-        larger: pods.iter().filter_map(|pod| pod.pod_mtu).max()?,
-        at: LimitAt::Node,
-        how,
-        pod: None,
-        pods,
-        direction: Some(Direction::FromPod),
-        family: None,
-        certain: false,
-    })
+        .min_by_key(|(_, limit, _)| *limit)
 }
-
-/// `RT_TABLE_MAIN`.
-const MAIN_TABLE: u32 = 254;
 
 /// What can be put into a tunnel against what its underlay takes. The tunnel's own MTU is no fault if nobody sends that
 /// much.
@@ -171,18 +189,23 @@ fn overlay(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
 }
 
 fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
-    if interface.role != Role::Bridge && interface.kind != "bridge" {
+    // The device that all ports of a vswitch belong to takes part in nothing.
+    let is_vswitch = interface.kind == vswitch::KIND;
+    if interface.role != Role::Bridge && interface.kind != "bridge" && !is_vswitch {
         return None;
     }
     let ports: Vec<&Interface> = topology
         .interfaces
         .values()
         .filter(|port| port.up && port.master == Some(interface.ifindex))
+        // A tunnel port of a vswitch takes everything: what it carries is compared elsewhere.
+        .filter(|port| !is_vswitch || port.tunnel.is_none())
         .collect();
+    let own = || Some(interface.mtu).filter(|_| !is_vswitch);
     // What pods on its ports send counts, and what the ports and the bridge itself take.
-    let taken = ports.iter().map(|port| port.mtu).chain([interface.mtu]);
+    let taken = ports.iter().map(|port| port.mtu).chain(own());
     let sent = ports.iter().map(|port| port.peer.as_ref().and_then(|peer| peer.mtu).unwrap_or(port.mtu));
-    let (limit, larger) = (taken.min()?, sent.chain([interface.mtu]).max()?);
+    let (limit, larger) = (taken.min()?, sent.chain(own()).max()?);
     if ports.is_empty() || larger <= limit {
         return None;
     }

@@ -89,11 +89,18 @@ pub fn of_symbol(symbol: &str) -> Option<Place> {
     SIZE_FUNCTIONS.iter().find(|(_, functions)| functions.contains(&stem)).map(|(place, _)| *place)
 }
 
+/// Places of Open vSwitch that free packets as `PKT_TOO_BIG` (`do_output`).
+const VSWITCH_OUTPUT: [&str; 3] = ["do_output", "do_execute_actions", "ovs_execute_actions"];
+
 /// What a drop means.
 pub fn classify(drop: &PacketDropped) -> Place {
     let Some(packet) = &drop.packet else { return Place::Unrelated };
     let by_location = of_symbol(&drop.location).unwrap_or(Place::Unrelated);
     match drop.reason.as_str() {
+        // The output action, perhaps inlined into what runs the actions of a flow.
+        "PKT_TOO_BIG" if VSWITCH_OUTPUT.iter().any(|symbol| drop.location.starts_with(symbol)) => {
+            Place::Vswitch
+        }
         "PKT_TOO_BIG" if by_location == Place::Unrelated => Place::Forward,
         "PKT_TOO_BIG" => by_location,
         "FRAG_REASM_TIMEOUT" | "FRAG_TOO_FAR" => Place::Reassembly,

@@ -67,6 +67,8 @@ pub struct Interface {
     pub lower: Option<u32>,
     /// The other end of a veth.
     pub peer: Option<Peer>,
+    /// Routing table of a VRF (`IFLA_VRF_TABLE`).
+    pub table: Option<u32>,
     /// What a tunnel device does.
     pub tunnel: Option<Tunnel>,
     /// Addresses with prefix lengths.
@@ -114,6 +116,8 @@ pub struct Tunnel {
     pub df: OuterDf,
     /// UDP destination port of the outer packets.
     pub port: Option<u16>,
+    /// Bytes that inner packets are filled up to a multiple of before they are wrapped (wireguard).
+    pub padding: Option<u32>,
     /// Address that the outer packets come from.
     pub local: Option<IpAddr>,
     /// Each packet brings its own remote endpoint, from a program, Open vSwitch or a lightweight tunnel route

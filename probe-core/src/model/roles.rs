@@ -1,12 +1,10 @@
 //! Which part each interface plays on this node: uplink, overlay, bridge, port, pod or plain link.
 use super::interface::{Interface, Role};
 use super::route::Route;
+use super::rule::MAIN_TABLE;
 use super::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-
-/// Main routing table (`RT_TABLE_MAIN`).
-const MAIN_TABLE: u32 = 254;
 
 /// How the processes of another namespace reach the rest of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +113,8 @@ impl<'a> Roles<'a> {
     fn carries_for(&self, uplink: &Interface, port: &Interface) -> bool {
         if uplink.kind == "openvswitch" {
             // The bridges of Open vSwitch are all ports of one datapath: only flows know which port is whose.
-            return port.master_kind.as_deref() == Some("openvswitch") && is_physical(port);
+            return port.master_kind.as_deref() == Some("openvswitch")
+                && (is_physical(port) || self.has_router_at_other_end(uplink, port));
         }
         if port.master != Some(uplink.ifindex) || uplink.kind == "vrf" {
             return false;

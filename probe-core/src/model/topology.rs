@@ -1,7 +1,9 @@
 //! A snapshot of everything that an MTU depends on.
 use super::interface::{Interface, Role};
+use super::overhead;
 use super::pod::Pod;
 use super::route::Route;
+use super::rule::Rule;
 use super::settings::Settings;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,6 +17,8 @@ pub struct Topology {
     pub interfaces: BTreeMap<u32, Interface>,
     /// Routes of all tables and both families.
     pub routes: Vec<Route>,
+    /// Rules of policy routing; none where they are not known.
+    pub rules: Vec<Rule>,
     /// Pods reachable from here.
     pub pods: Vec<Pod>,
     /// Settings by inode of the network namespace: of the observed one and, where it is known, of each pod's.
@@ -76,7 +80,7 @@ impl Topology {
     pub fn device_limit(&self, interface: &Interface) -> u32 {
         let underlay = interface.tunnel.as_ref().and_then(|tunnel| {
             let underlay = self.interface(tunnel.underlay?)?;
-            underlay.mtu.checked_sub(tunnel.overhead?)
+            overhead::largest_inner(underlay.mtu, tunnel.overhead?, tunnel.padding, interface.mtu)
         });
         underlay.map_or(interface.mtu, |limit| limit.min(interface.mtu))
     }

@@ -1,10 +1,11 @@
 //! Path MTU discovery that is switched off where it is needed.
-use super::{MAIN_TABLE, Mismatch};
+use super::Mismatch;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
 use crate::model::route::Route;
+use crate::model::rule::MAIN_TABLE;
 use crate::model::settings::{Discovery, Setting};
 use crate::model::topology::Topology;
 

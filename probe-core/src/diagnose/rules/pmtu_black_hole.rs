@@ -1,7 +1,7 @@
 //! `pmtu_black_hole`: packets too big are dropped and the sender does not learn.
 use super::{Case, Rule, Teller, Telling, durable, inside, now};
 use crate::diagnose::fault::Joint;
-use crate::diagnose::{discovery, probing};
+use crate::diagnose::{discovery, probing, vswitch};
 use crate::model::finding::{Direction, Fix, Kind, Reason};
 
 /// The rule.
@@ -64,8 +64,14 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
     };
     match reason {
         Reason::SilentLinkDrop => match case.fault.key.joint {
+            Joint::Port(ifindex) if vswitch::is_switched(case.topology, ifindex) => format!(
+                "{seen}: the port {} of the vswitch takes {limit}. Open vSwitch drops what is larger without an ICMP \
+                 error; only tx_errors of the port grow, where the device shows them, and the kernel's log has a line. \
+                 Segmentation-offload packets pass, so large transfers can work while a single large packet is lost.",
+                case.joint()
+            ),
             Joint::Port(_) => format!(
-                "{seen}: the port {} takes {limit} (and 4 bytes of slack for a VLAN tag). A bridge or vswitch drops \
+                "{seen}: the port {} takes {limit} (and 4 bytes of slack for a VLAN tag). A bridge drops \
                  without an ICMP error and without any interface counter. Segmentation-offload packets may pass, so \
                  large transfers can work while a single large packet is lost.",
                 case.joint()

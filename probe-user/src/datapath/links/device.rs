@@ -7,8 +7,8 @@ use super::connection::{Connection, NetlinkError};
 use super::tunnel::TunnelDevice;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo,
-    LinkLayerType, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, InfoData, InfoKind, InfoVrf, LinkAttribute, LinkExtentMask, LinkFlags,
+    LinkInfo, LinkLayerType, LinkMessage,
 };
 use probe_core::model::interface::DeviceCounters;
 
@@ -43,6 +43,8 @@ pub struct Device {
     pub link: Option<u32>,
     /// `IFLA_LINK_NETNSID`: the namespace that `link` counts in; `None` is the device's own.
     pub link_nsid: Option<i32>,
+    /// Routing table of a VRF.
+    pub table: Option<u32>,
     /// What it does if it is a tunnel.
     pub tunnel: Option<TunnelDevice>,
     /// Its counters.
@@ -81,6 +83,7 @@ impl Device {
             master_kind: None,
             link: None,
             link_nsid: None,
+            table: None,
             tunnel: None,
             counters: DeviceCounters::default(),
         };
@@ -129,6 +132,12 @@ impl Device {
         }
         if let Some(kind) = kind {
             self.kind = kind.to_string();
+            if let Some(InfoData::Vrf(info)) = data {
+                self.table = info.iter().find_map(|entry| match entry {
+                    InfoVrf::TableId(table) => Some(*table),
+                    _ => None,
+                });
+            }
             self.tunnel = TunnelDevice::read(kind, data, self.ethernet);
         }
     }

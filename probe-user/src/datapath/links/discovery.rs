@@ -6,6 +6,7 @@ use super::far_namespace::{FarNamespace, Leads, read_default_routes};
 use super::forwarding::port_of;
 use super::namespace_id::{NamespaceHandle, give_namespace_id};
 use super::route::routes;
+use super::rule::rules;
 use super::stacked::Sight;
 use super::underlay::resolve;
 use super::visit::visit;
@@ -67,14 +68,20 @@ impl Discovery {
         let devices = devices(&mut self.connection, None)?;
         let mut found_addresses = Vec::new();
         let mut found_routes = Vec::new();
+        let mut found_rules = Vec::new();
         for family in [Family::Ipv4, Family::Ipv6] {
             found_addresses.extend(addresses(&mut self.connection, family, None)?);
             found_routes.extend(routes(&mut self.connection, family)?);
+            found_rules.extend(rules(&mut self.connection, family)?);
         }
         self.read_namespaces(&devices, &found_routes);
 
-        let mut topology =
-            Topology { netns_inode: self.own_inode, routes: found_routes, ..Topology::default() };
+        let mut topology = Topology {
+            netns_inode: self.own_inode,
+            routes: found_routes,
+            rules: found_rules,
+            ..Topology::default()
+        };
         let kinds: BTreeMap<u32, String> =
             devices.iter().map(|device| (device.ifindex, device.kind.clone())).collect();
         let mut tunnels = Vec::new();
@@ -241,6 +248,7 @@ impl Discovery {
             master_kind: master_kind.or(device.master_kind),
             lower,
             peer,
+            table: device.table,
             tunnel: None,
             addresses: own.map(|address| (address.address, address.prefix_len)).collect(),
             counters: device.counters,

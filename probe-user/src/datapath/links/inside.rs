@@ -51,6 +51,7 @@ pub fn inside(connection: &mut Connection, netns_inode: u32, own: &File) -> Resu
             master_kind: master_kind.or(device.master_kind),
             lower,
             peer: None,
+            table: device.table,
             tunnel: None,
             addresses: own.map(|address| (address.address, address.prefix_len)).collect(),
             counters: device.counters,

@@ -233,6 +233,7 @@ impl Watch {
 /// Equal but for the counters, which always move.
 fn is_same(a: &Topology, b: &Topology) -> bool {
     a.routes == b.routes
+        && a.rules == b.rules
         && a.pods == b.pods
         && a.interfaces.len() == b.interfaces.len()
         && a.interfaces.values().zip(b.interfaces.values()).all(|(a, b)| {

@@ -25,10 +25,14 @@ pub fn routes(connection: &mut Connection, family: Family) -> Result<Vec<Route>,
     Ok(answer.into_iter().flat_map(|message| read(family, message)).collect())
 }
 
-/// The device that the kernel would send to `destination` by; `None` if it has no route.
-pub fn device_towards(connection: &mut Connection, destination: IpAddr) -> Result<Option<u32>, NetlinkError> {
+/// The device that the kernel would send to `destination` by, under a mark if it is not 0; `None` if it has no route.
+pub fn device_towards(
+    connection: &mut Connection,
+    destination: IpAddr,
+    mark: u32,
+) -> Result<Option<u32>, NetlinkError> {
     // A local route leads nowhere: the address is our own.
-    let found = look_up(connection, destination, RouteFlags::empty())?;
+    let found = look_up(connection, destination, RouteFlags::empty(), mark)?;
     Ok(found.into_iter().find(|route| route.unicast).and_then(|route| route.oif))
 }
 
@@ -37,13 +41,14 @@ pub fn route_towards(
     connection: &mut Connection,
     destination: IpAddr,
 ) -> Result<Option<Route>, NetlinkError> {
-    Ok(look_up(connection, destination, RouteFlags::FibMatch)?.into_iter().next())
+    Ok(look_up(connection, destination, RouteFlags::FibMatch, 0)?.into_iter().next())
 }
 
 fn look_up(
     connection: &mut Connection,
     destination: IpAddr,
     flags: RouteFlags,
+    mark: u32,
 ) -> Result<Vec<Route>, NetlinkError> {
     let family = Family::of(destination);
     let mut request = RouteMessage::default();
@@ -55,6 +60,7 @@ fn look_up(
     };
     request.header.destination_prefix_length = length;
     request.attributes.push(RouteAttribute::Destination(address));
+    request.attributes.extend(Some(mark).filter(|&mark| mark != 0).map(RouteAttribute::Mark));
     let object = format!("route to {destination}");
     match connection.get(&object, RouteNetlinkMessage::GetRoute(request)) {
         Ok(message) => Ok(message.map(|message| read(family, message)).unwrap_or_default()),

@@ -10,37 +10,8 @@ use netlink_packet_route::link::{
 };
 use probe_core::model::flow::Family;
 use probe_core::model::interface::{OuterDf, Tunnel};
+use probe_core::model::overhead as header;
 use std::net::IpAddr;
-
-/// Header sizes in bytes.
-mod header {
-    /// Ethernet, carried inside by the layer 2 tunnels.
-    pub const ETHERNET: u32 = 14;
-    /// IPv4 without options.
-    pub const IPV4: u32 = 20;
-    /// IPv6.
-    pub const IPV6: u32 = 40;
-    /// IPv6 destination options with the tunnel encapsulation limit (RFC 2473, section 4.1.1).
-    pub const ENCAPSULATION_LIMIT: u32 = 8;
-    /// UDP.
-    pub const UDP: u32 = 8;
-    /// VXLAN (RFC 7348, section 5).
-    pub const VXLAN: u32 = 8;
-    /// Geneve without options (RFC 8926, section 3.4). Options differ from packet to packet and come on top.
-    pub const GENEVE: u32 = 8;
-    /// GRE without optional fields (RFC 2784, section 2).
-    pub const GRE: u32 = 4;
-    /// Each optional field of GRE: checksum, key, sequence number (RFC 2890, section 2).
-    pub const GRE_FIELD: u32 = 4;
-    /// ERSPAN version 1 beside GRE with a sequence number (`net/ipv4/ip_gre.c`, `erspan_hdr_len`).
-    pub const ERSPAN_V1: u32 = 8;
-    /// ERSPAN version 2 likewise.
-    pub const ERSPAN_V2: u32 = 12;
-    /// Generic UDP encapsulation without options (`struct guehdr`), beside UDP.
-    pub const GUE: u32 = 4;
-    /// WireGuard's data message header and its authentication tag (`MESSAGE_MINIMUM_LENGTH`).
-    pub const WIREGUARD: u32 = 32;
-}
 
 /// Attribute of `IFLA_INFO_DATA` that the decoder leaves raw (`include/uapi/linux/if_tunnel.h`).
 const IFLA_GRE_FLAGS: u16 = 13;
@@ -67,6 +38,8 @@ pub struct TunnelDevice {
     pub port: Option<u16>,
     /// Each packet brings its own remote endpoint.
     pub metadata: bool,
+    /// Bytes that inner packets are filled up to a multiple of.
+    pub padding: Option<u32>,
 }
 
 impl TunnelDevice {
@@ -80,6 +53,7 @@ impl TunnelDevice {
             df,
             port: None,
             metadata: false,
+            padding: None,
         }
     }
 
@@ -103,7 +77,8 @@ impl TunnelDevice {
             (InfoKind::Vti | InfoKind::Vti6, Some(InfoData::Vti(info))) => vti(info),
             (InfoKind::Wireguard, _) => {
                 // `send4` in drivers/net/wireguard/socket.c sends with DF 0.
-                Self::new(Some(header::UDP + header::WIREGUARD), None, OuterDf::Unset)
+                let tunnel = Self::new(Some(header::UDP + header::WIREGUARD), None, OuterDf::Unset);
+                Self { padding: Some(header::WIREGUARD_PADDING), ..tunnel }
             }
             (InfoKind::Xfrm, _) => Self::new(None, None, OuterDf::Unset),
             (InfoKind::BareUdp, _) => Self::new(Some(header::UDP), None, OuterDf::Set),
@@ -126,16 +101,19 @@ impl TunnelDevice {
 
     /// The tunnel over an underlay whose outer packets are of `family`.
     pub fn over(self, family: Family, underlay: Option<u32>) -> Tunnel {
-        let (outer_ip, df) = match family {
-            Family::Ipv4 => (header::IPV4, self.df),
-            // An IPv6 tunnel never fragments what it forwards (`ip6_fragment` without `ignore_df`; `ip6_tnl_xmit`).
-            Family::Ipv6 => (header::IPV6, OuterDf::Set),
+        let df = match family {
+            Family::Ipv4 => self.df,
+            // An IPv6 tunnel never fragments what it forwards (`ip6_fragment` without `ignore_df`; `ip6_tnl_xmit`), except
+            // WireGuard: its socket lets its own packets be cut (`send6`).
+            Family::Ipv6 if self.padding.is_some() => self.df,
+            Family::Ipv6 => OuterDf::Set,
         };
         Tunnel {
-            overhead: self.above_ip.map(|above| above + outer_ip),
+            overhead: self.above_ip.map(|above| above + header::ip(family)),
             underlay,
             df,
             port: self.port,
+            padding: self.padding,
             local: self.local,
             metadata: self.metadata,
             remotes: self.remotes,

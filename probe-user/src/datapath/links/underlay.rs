@@ -3,6 +3,7 @@ use super::connection::{Connection, NetlinkError};
 use super::forwarding::remotes;
 use super::route::device_towards;
 use super::tunnel::TunnelDevice;
+use super::wireguard;
 use probe_core::model::flow::Family;
 use probe_core::model::interface::{Interface, Tunnel};
 use probe_core::model::route::Route;
@@ -26,9 +27,19 @@ pub fn resolve(
         tunnel.remotes.sort_unstable();
         tunnel.remotes.dedup();
     }
+    let mut mark = 0;
+    if kind == "wireguard" {
+        // Refused or gone meanwhile: then the default route tells of its underlay.
+        let found = wireguard::endpoints(ifindex).unwrap_or_default();
+        mark = found.mark;
+        let port = found.peers.first().map(|(_, port)| *port);
+        tunnel.port = port.filter(|port| found.peers.iter().all(|(_, other)| other == port));
+        tunnel.remotes.extend(found.peers.iter().map(|(address, _)| *address));
+        tunnel.remotes.dedup();
+    }
     let mut underlay = tunnel.lower;
     if underlay.is_none() {
-        underlay = smallest_device_towards(connection, topology, ifindex, &tunnel.remotes)?;
+        underlay = smallest_device_towards(connection, topology, ifindex, &tunnel.remotes, mark)?;
     }
     let underlay = underlay
         .or_else(|| owner(topology, tunnel.local?))
@@ -42,10 +53,11 @@ fn smallest_device_towards(
     topology: &Topology,
     tunnel: u32,
     remotes: &[IpAddr],
+    mark: u32,
 ) -> Result<Option<u32>, NetlinkError> {
     let mut smallest = None;
     for &remote in remotes.iter().filter(|remote| !remote.is_multicast()).take(REMOTES_ASKED) {
-        let found = device_towards(connection, remote)?
+        let found = device_towards(connection, remote, mark)?
             .filter(|&found| found != tunnel)
             .and_then(|found| topology.interface(found));
         smallest = smallest.into_iter().chain(found).min_by_key(|device: &&Interface| device.mtu);

@@ -42,6 +42,8 @@ mirror! {
         master_kind: Option<String>,
         lower: Option<u32>,
         peer: Option<Peer>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<u32>,
         tunnel: Option<Tunnel>,
         addresses: Vec<(Address, u8)>,
         #[serde(skip)]
@@ -67,6 +69,8 @@ mirror! {
         underlay: Option<u32>,
         df: OuterDf,
         port: Option<u16>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        padding: Option<u32>,
         local: Option<Address>,
         #[serde(default)]
         metadata: bool,

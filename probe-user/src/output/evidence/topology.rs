@@ -4,8 +4,8 @@ use super::mirror::{Mirror, mirror};
 use super::packet::Family;
 use super::pod::Pod;
 use super::settings::NetnsSettings;
-use super::veil::{Address, Network, Veil};
-use probe_core::model::{interface, route, topology};
+use super::veil::{Address, InterfaceName, Network, Veil};
+use probe_core::model::{interface, route, rule, topology};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -15,6 +15,8 @@ mirror! {
         netns_inode: u32,
         interfaces: Interfaces,
         routes: Vec<Route>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<Rule>,
         pods: Vec<Pod>,
         #[serde(default, skip_serializing_if = "NetnsSettings::is_empty")]
         settings: NetnsSettings,
@@ -52,5 +54,17 @@ mirror! {
         mtu_locked: bool,
         advmss: Option<u32>,
         unicast: bool,
+    }
+}
+
+mirror! {
+    Rule = rule::Rule {
+        family: Family,
+        priority: u32,
+        table: Option<u32>,
+        from: Option<Network>,
+        came_by: Option<InterfaceName>,
+        is_special: bool,
+        suppressed: Option<u8>,
     }
 }

@@ -17,6 +17,7 @@ fn interface(ifindex: u32, role: Role) -> Interface {
         master_kind: None,
         lower: None,
         peer: (role == Role::Pod).then(Peer::default),
+        table: None,
         tunnel: None,
         addresses: Vec::new(),
         counters: DeviceCounters::default(),

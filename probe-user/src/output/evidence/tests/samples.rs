@@ -11,6 +11,7 @@ use probe_core::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use probe_core::model::pmtu_exception::{NetnsExceptions, PmtuException};
 use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::route::Route;
+use probe_core::model::rule::Rule;
 use probe_core::model::settings::{Setting, Settings};
 use probe_core::model::size_drop::{IcmpGenerated, PacketDropped};
 use probe_core::model::tcp::{Arrival, HoleState, TcpHole, TcpRetransmit, TcpStateChange};
@@ -121,6 +122,7 @@ fn device(ifindex: u32, name: &str, kind: &str, role: Role) -> Interface {
         master_kind: None,
         lower: None,
         peer: None,
+        table: None,
         tunnel: None,
         addresses: Vec::new(),
         counters: counters(u64::from(ifindex) * 100),
@@ -140,6 +142,7 @@ pub fn topology() -> Topology {
             underlay: Some(1),
             df: OuterDf::Inherit,
             port: Some(8472),
+            padding: Some(16),
             local: Some(ip("10.0.0.2")),
             metadata: false,
             remotes: vec![ip("10.0.0.3")],
@@ -181,6 +184,15 @@ pub fn topology() -> Topology {
             route(Some((ip("10.244.2.0"), 24)), 2, None, Some(1350)),
             route(None, 1, Some(ip("10.0.0.1")), None),
         ],
+        rules: vec![Rule {
+            family: Family::Ipv4,
+            priority: 100,
+            table: Some(1000),
+            from: Some((ip("10.244.1.0"), 24)),
+            came_by: Some("vethblue".to_owned()),
+            is_special: false,
+            suppressed: Some(0),
+        }],
         pods: vec![pod()],
         settings: [(4_026_531_840, settings(0)), (4_026_532_001, settings(2))].into(),
     }
