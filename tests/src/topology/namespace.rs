@@ -80,12 +80,24 @@ impl Namespace {
 
     /// Runs a program to its end and gives its standard output; a failure is an error with what it said.
     pub fn output(&self, program: &str, arguments: &[&str]) -> Result<String> {
-        let output = self
+        self.output_of(program, arguments, "")
+    }
+
+    /// The same for a program that reads its standard input.
+    pub fn output_of(&self, program: &str, arguments: &[&str], input: &str) -> Result<String> {
+        let mut child = self
             .command(program)
             .args(arguments)
-            .stdin(Stdio::null())
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .with_context(|| format!("running {program}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that ended early says why on its standard error, which is read below.
+            let _ended_early = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output().with_context(|| format!("waiting for {program}"))?;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
         if output.status.success() {
             return Ok(stdout);

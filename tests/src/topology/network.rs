@@ -2,7 +2,7 @@
 use super::address::{Family, Site};
 use super::lab::Lab;
 use super::namespace::Namespace;
-use super::plan::{ETHERNET_MTU, Ends, Overlay, Plan, Pod, Style};
+use super::plan::{ETHERNET_MTU, Ends, Plan, Pod, Style};
 use super::script::Script;
 use super::side::Side;
 use crate::traffic::Server;
@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 /// Name of the bridge on a node.
 pub const BRIDGE: &str = "cni0";
-/// Name of the tunnel device on a node.
+/// Name of a VXLAN device on a node.
 pub const TUNNEL: &str = "vxlan0";
 /// Name of the uplink of every node, server and pod.
 pub const UPLINK: &str = "eth0";
@@ -21,9 +21,6 @@ pub const UPLINK: &str = "eth0";
 const GATEWAY_V4: &str = "169.254.1.1";
 /// The same for IPv6: every host end has it.
 const GATEWAY_V6: &str = "fe80::1";
-/// Host number of a node's own address in the tunnel.
-const TUNNEL_HOST: u16 = 0xfff0;
-const TUNNEL_MACS: [&str; 2] = ["0e:4d:54:55:00:01", "0e:4d:54:55:00:02"];
 
 /// Where a namespace of the network can be reached.
 #[derive(Clone, Copy, Debug)]
@@ -80,13 +77,16 @@ impl Network {
         }
         if let Some(overlay) = plan.overlay {
             for side in Side::ALL {
-                tunnel(&mut script, side, overlay);
+                overlay.build(&mut script, side);
             }
         }
         for pod in &plan.pods {
             network.pod(&mut script, pod);
         }
         network.apply(&script)?;
+        if let Some(overlay) = plan.overlay {
+            overlay.join([network.namespace("node")?, network.namespace("node2")?])?;
+        }
         if plan.masquerade {
             network.masquerade()?;
         }
@@ -250,7 +250,7 @@ impl Network {
     }
 }
 
-fn address(site: Site, family: Family, host: u16, bits: u8, interface: &str) -> String {
+pub(super) fn address(site: Site, family: Family, host: u16, bits: u8, interface: &str) -> String {
     let text = format!("address add {}/{bits} dev {interface}", site.address(family, host));
     match family {
         Family::V4 => text,
@@ -302,35 +302,5 @@ fn bridge(script: &mut Script, side: Side, mtu: Option<u32>) {
     script.ip(node, format!("link set {BRIDGE} up"));
     for family in Family::ALL {
         script.ip(node, address(side.pods(Style::Bridged), family, 1, family.network_bits(), BRIDGE));
-    }
-}
-
-fn tunnel(script: &mut Script, side: Side, overlay: Overlay) {
-    let (node, peer) = (side.name(), side.other());
-    let device = if overlay.bound { format!(" dev {UPLINK}") } else { String::new() };
-    script.ip(
-        node,
-        format!(
-            "link add {TUNNEL} address {} mtu {} type vxlan id 42 local {} remote {}{device} dstport 8472 nolearning df {}",
-            TUNNEL_MACS[side.index()],
-            overlay.mtu,
-            side.link().address(Family::V4, 2),
-            peer.link().address(Family::V4, 2),
-            overlay.df.name(),
-        ),
-    );
-    script.ip(node, format!("link set {TUNNEL} up"));
-    for family in Family::ALL {
-        // The node has an address of its own in the tunnel, out of its routed pods.
-        let bits = family.host_bits();
-        script.ip(node, address(side.pods(Style::Routed), family, TUNNEL_HOST, bits, TUNNEL));
-        let via = peer.pods(Style::Routed).address(family, TUNNEL_HOST);
-        script.ip(
-            node,
-            format!("neighbour add {via} lladdr {} dev {TUNNEL} nud permanent", TUNNEL_MACS[peer.index()]),
-        );
-        for pods in peer.pod_sites() {
-            script.ip(node, format!("route add {} via {via} dev {TUNNEL} onlink", pods.prefix(family)));
-        }
     }
 }

@@ -1,5 +1,6 @@
 //! What network is wanted.
 use super::Network;
+use super::overlay::Overlay;
 use anyhow::Result;
 
 /// The common MTU of Ethernet; what everything has until told otherwise.
@@ -92,33 +93,6 @@ impl OuterDf {
             Self::Set => "set",
             Self::Inherit => "inherit",
         }
-    }
-}
-
-/// A VXLAN between the two nodes, over their uplinks.
-#[derive(Clone, Copy, Debug)]
-pub struct Overlay {
-    pub(super) mtu: u32,
-    pub(super) df: OuterDf,
-    pub(super) bound: bool,
-}
-
-impl Overlay {
-    /// A tunnel whose device has this MTU; it carries it whole when the underlay's is 50 larger.
-    pub const fn vxlan(mtu: u32) -> Self {
-        Self { mtu, df: OuterDf::Unset, bound: false }
-    }
-
-    /// The don't-fragment bit of the outer packets.
-    pub const fn outer_df(mut self, df: OuterDf) -> Self {
-        self.df = df;
-        self
-    }
-
-    /// Bound to the uplink device. The kernel then caps the MTU when the device is made, and not afterwards.
-    pub const fn bound(mut self) -> Self {
-        self.bound = true;
-        self
     }
 }
 

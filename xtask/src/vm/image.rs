@@ -6,8 +6,9 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
+use super::package;
 use crate::{
     setup,
     workspace::{Workspace, run},
@@ -26,31 +27,19 @@ impl Image {
     /// Finds the newest kernel of a series, and downloads it unless that was done before.
     pub fn fetch(workspace: &Workspace, series: &str) -> Result<Self> {
         let kernels = workspace.target.join("vm/kernels");
-        let newest = match package(series) {
+        let found = match newest(series) {
             Some(package) => Some(package),
-            None if setup::refresh_packages().is_ok() => package(series),
+            None if setup::refresh_packages().is_ok() => newest(series),
             None => None,
         };
-        let Some(package) = newest.or_else(|| unpacked(&kernels, series)) else {
+        let Some(package) = found.or_else(|| unpacked(&kernels, series)) else {
             bail!("the distribution has no cloud kernel {series}, or its lists cannot be had")
         };
         let release = package.trim_start_matches("linux-image-").to_owned();
         let root = kernels.join(&package);
-        if !root.is_dir() {
-            // In a directory of its own until it is whole.
-            let unfinished = kernels.join(format!("{package}.unfinished"));
-            let _absent = fs::remove_dir_all(&unfinished);
-            fs::create_dir_all(&unfinished).with_context(|| format!("create {}", unfinished.display()))?;
-            println!("{series}: downloading {package}");
-            if download(&package, &unfinished).is_err() {
-                // A list of yesterday names packages that the mirror has replaced.
-                setup::refresh_packages()?;
-                download(&package, &unfinished)?;
-            }
-            unpack(&unfinished)?;
-            run(Command::new("depmod").arg("--basedir").arg(&unfinished).arg(&release))?;
-            fs::rename(&unfinished, &root).with_context(|| format!("create {}", root.display()))?;
-        }
+        package::unpack(&package, &root, |tree| {
+            run(Command::new("depmod").arg("--basedir").arg(tree).arg(&release))
+        })?;
         Ok(Self { release, root })
     }
 
@@ -61,7 +50,7 @@ impl Image {
 }
 
 /// Name of the package with the newest cloud kernel of a series: what one of two packages without files depends on.
-fn package(series: &str) -> Option<String> {
+fn newest(series: &str) -> Option<String> {
     let collections = [format!("linux-image-{series}-cloud-amd64"), "linux-image-cloud-amd64".to_owned()];
     let prefix = format!("linux-image-{series}.");
     collections.iter().find_map(|collection| {
@@ -77,22 +66,4 @@ fn unpacked(kernels: &Path, series: &str) -> Option<String> {
     let prefix = format!("linux-image-{series}.");
     let names = fs::read_dir(kernels).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     names.filter(|name| name.starts_with(&prefix) && !name.ends_with(".unfinished")).max()
-}
-
-fn download(package: &str, directory: &Path) -> Result<()> {
-    let mut apt = Command::new("apt-get");
-    // As the user who calls, because apt's own user may not write below the target directory.
-    apt.args(["--quiet", "--option=APT::Sandbox::User=root", "download", package]).current_dir(directory);
-    run(&mut apt)
-}
-
-/// Unpacks the one package that lies in `directory` there, and removes it.
-fn unpack(directory: &Path) -> Result<()> {
-    let entries = fs::read_dir(directory).with_context(|| format!("read {}", directory.display()))?;
-    let archive = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .with_context(|| format!("no package was downloaded into {}", directory.display()))?;
-    run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory))?;
-    fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))
 }

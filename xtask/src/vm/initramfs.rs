@@ -12,12 +12,13 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     image::Image,
+    package,
     payload::{Payload, Test},
 };
 use crate::workspace::{Workspace, find_program, run, shown};
 
 /// The modules of what the tests build, each after those that it needs.
-const MODULES: [&str; 24] = [
+const MODULES: [&str; 38] = [
     "veth",
     "bridge",
     "br_netfilter",
@@ -42,6 +43,20 @@ const MODULES: [&str; 24] = [
     "inet_diag",
     "tcp_diag",
     "udp_diag",
+    "openvswitch",
+    "vport-vxlan",
+    "vport-geneve",
+    "geneve",
+    "wireguard",
+    "ipip",
+    "ip_gre",
+    "ip6_gre",
+    "ip6_tunnel",
+    "sit",
+    "vrf",
+    "ipvlan",
+    "sch_fq_codel",
+    "act_mirred",
 ];
 
 /// This machine's programs that the lab calls. The shell is dash, because busybox's prefers its own `ip` to the one
@@ -49,9 +64,9 @@ const MODULES: [&str; 24] = [
 const PROGRAMS: [&str; 8] = ["dash", "ip", "bridge", "tc", "ping", "nft", "ethtool", "setpriv"];
 
 /// What the guest's shell script calls; each is a name of busybox.
-const APPLETS: [&str; 15] = [
-    "cat", "cut", "dmesg", "echo", "grep", "hostname", "insmod", "ls", "mkdir", "mount", "poweroff", "sleep",
-    "tail", "true", "uname",
+const APPLETS: [&str; 18] = [
+    "base64", "cat", "cut", "dmesg", "echo", "grep", "gzip", "hostname", "insmod", "ln", "ls", "mkdir",
+    "mount", "poweroff", "sleep", "tail", "true", "uname",
 ];
 
 /// Names of protocols and services, which nft looks up.
@@ -71,6 +86,9 @@ pub fn pack(workspace: &Workspace, image: &Image, payload: &Payload) -> Result<P
     for program in PROGRAMS {
         tree.program(program)?;
     }
+    for program in package::PROGRAMS {
+        tree.unpacked_program(workspace, &program)?;
+    }
     symlink("dash", tree.root.join("bin/sh")).context("create bin/sh")?;
     for file in NAMES.iter().filter(|file| Path::new(file).exists()) {
         tree.copy(Path::new(file), file)?;
@@ -83,6 +101,9 @@ pub fn pack(workspace: &Workspace, image: &Image, payload: &Payload) -> Result<P
         tree.stripped(file, &format!("tests/{name}"))?;
     }
     tree.write("tests/order", &order)?;
+    if payload.records {
+        tree.write("tests/records", "")?;
+    }
     tree.stripped(&payload.mtuprobe, "tests/mtuprobe")?;
     tree.write("init", include_str!("init.sh"))?;
     let init = tree.root.join("init");
@@ -134,16 +155,46 @@ impl Tree {
     fn program(&self, name: &str) -> Result<()> {
         let file = find_program(name).with_context(|| format!("no program {name} on PATH"))?;
         self.copy(&file, &format!("bin/{name}"))?;
-        let output = Command::new("ldd").arg(&file).output().context("run ldd")?;
+        self.libraries(&file, &[])
+    }
+
+    /// A program out of unpacked packages, with the libraries that it loads from there and from this machine.
+    fn unpacked_program(&self, workspace: &Workspace, program: &package::Program) -> Result<()> {
+        let roots: Vec<PathBuf> =
+            program.packages.iter().map(|package| package::place(workspace, package)).collect();
+        let own = roots.first().context("a program without a package")?.join(program.path);
+        let name = own.file_name().and_then(|name| name.to_str()).context("a program without a name")?;
+        self.copy(&own, &format!("bin/{name}"))?;
+        let directories: Vec<PathBuf> =
+            roots.iter().map(|root| root.join("usr/lib/x86_64-linux-gnu")).collect();
+        self.libraries(&own, &directories)
+    }
+
+    /// Copies what a program loads: out of `directories` first, then from this machine.
+    fn libraries(&self, file: &Path, directories: &[PathBuf]) -> Result<()> {
+        let path = std::env::join_paths(directories).context("a path with a colon")?;
+        let output =
+            Command::new("ldd").arg(file).env("LD_LIBRARY_PATH", path).output().context("run ldd")?;
         // A statically linked program makes it fail, and needs none.
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             // Either `libc.so.6 => /lib/… (0x…)` or, for the loader, `/lib64/… (0x…)`.
-            let path = line.split_once("=> ").map_or(line, |(_, path)| path).trim();
-            let path = path.split_whitespace().next().filter(|path| path.starts_with('/'));
-            if let Some(library) = path
-                && !self.root.join(library.trim_start_matches('/')).exists()
-            {
-                self.copy(Path::new(library), library)?;
+            let (name, path) = line.split_once("=> ").unwrap_or((line, line));
+            let path = path.trim();
+            if path == "not found" {
+                bail!("{} needs {}, which is in none of its packages", file.display(), name.trim());
+            }
+            let Some(path) = path.split_whitespace().next().filter(|path| path.starts_with('/')) else {
+                continue;
+            };
+            let library = Path::new(path);
+            let guest = match library.file_name().and_then(|name| name.to_str()) {
+                Some(name) if directories.iter().any(|directory| library.starts_with(directory)) => {
+                    format!("/lib/x86_64-linux-gnu/{name}")
+                }
+                Some(_) | None => path.to_owned(),
+            };
+            if !self.root.join(guest.trim_start_matches('/')).exists() {
+                self.copy(library, &guest)?;
             }
         }
         Ok(())

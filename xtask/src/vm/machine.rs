@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{Guest, Outcome, program_sizes::ProgramSizes};
+use super::{Guest, Outcome, program_sizes::ProgramSizes, recordings::Recordings};
 use crate::{
     test::Report,
     workspace::{Workspace, shown},
@@ -56,6 +56,7 @@ pub fn run(workspace: &Workspace, guest: &Guest, initramfs: &Path, time_limit: &
         }
         transcript.report.add(Report::failed(format!("did not get to its end, see {}", log_path.display())));
     }
+    transcript.recordings.write(&workspace.target.join("vm/recordings").join(&guest.series))?;
     transcript.outcome(&guest.series)
 }
 
@@ -77,13 +78,26 @@ fn command(guest: &Guest, initramfs: &Path, time_limit: &str) -> Command {
     command
 }
 
+/// What the lines of the console are.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Part {
+    /// What tests and kernel print.
+    #[default]
+    Tests,
+    /// The table of sizes.
+    Sizes,
+    /// A recording.
+    Recording,
+}
+
 /// What the console said.
 #[derive(Default)]
 struct Transcript {
     report: Report,
     /// The lines of the table of sizes.
     sizes: String,
-    in_sizes: bool,
+    part: Part,
+    recordings: Recordings,
     /// Tests passed and failed before the running binary.
     before: (u64, u64),
     done: bool,
@@ -98,19 +112,33 @@ impl Transcript {
         }
         self.tail.push_back(line.to_owned());
         if let Some(marker) = line.strip_prefix("### ") {
-            self.in_sizes = marker == "program sizes";
+            self.part = match marker.strip_prefix("recording ") {
+                Some(name) => {
+                    self.recordings.begin(name);
+                    Part::Recording
+                }
+                None if marker == "program sizes" => Part::Sizes,
+                None => Part::Tests,
+            };
             self.done |= marker == "done";
             if let Some(what) = marker.strip_prefix("failed ") {
                 self.report.add(Report::failed(what.to_owned()));
             } else if let Some(ended) = marker.strip_prefix("ran ") {
                 self.end_of_binary(ended);
             }
-            return !self.in_sizes;
+            return self.part == Part::Tests;
         }
-        if self.in_sizes {
-            self.sizes.push_str(line);
-            self.sizes.push('\n');
-            return false;
+        match self.part {
+            Part::Tests => {}
+            Part::Sizes => {
+                self.sizes.push_str(line);
+                self.sizes.push('\n');
+                return false;
+            }
+            Part::Recording => {
+                self.recordings.take(line);
+                return false;
+            }
         }
         self.report.read_line(line);
         !line.is_empty()

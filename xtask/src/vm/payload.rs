@@ -13,29 +13,35 @@ use crate::workspace::{Workspace, run, shown};
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// How much is run in a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// What depends on the kernel, because emulation is slow.
     Essential,
     /// Everything that needs root on the host.
     All,
+    /// The tests for guests whose names have one of these parts.
+    Only(Vec<String>),
 }
+
+/// The tests for guests that are run always: one of each datapath.
+const ESSENTIAL: [&str; 3] = ["tunnels::wireguard", "tunnels::ipip", "netkit::"];
 
 impl Extent {
     /// The test targets in the order in which they run, with parts of the names of the tests of each; all of its tests
     /// if there are none.
-    const fn tests(self) -> &'static [(&'static str, &'static [&'static str])] {
+    fn tests(&self) -> Vec<(&'static str, Vec<String>)> {
         match self {
             // Its tests load and attach every program and see the classic faults; the rest is for whoever has the time.
-            Self::Essential => &[("vm", &[])],
-            Self::All => &[("vm", &[]), ("datapath", &[]), ("netns", &[])],
+            Self::Essential => vec![("vm", Vec::new()), ("guests", ESSENTIAL.map(str::to_owned).into())],
+            Self::All => ["vm", "guests", "datapath", "netns"].map(|name| (name, Vec::new())).into(),
+            Self::Only(parts) => vec![("guests", parts.clone())],
         }
     }
 
     /// Seconds after which a guest is ended: tenfold what it takes.
-    pub const fn time_limit(self) -> &'static str {
+    pub const fn time_limit(&self) -> &'static str {
         match self {
-            Self::Essential => "600",
+            Self::Essential | Self::Only(_) => "900",
             Self::All => "7200",
         }
     }
@@ -48,6 +54,8 @@ pub struct Payload {
     pub tests: Vec<Test>,
     /// The product.
     pub mtuprobe: PathBuf,
+    /// The tests keep their evidence.
+    pub records: bool,
 }
 
 /// A test binary.
@@ -56,17 +64,17 @@ pub struct Test {
     /// Of the test target.
     pub name: &'static str,
     /// Parts of the names of the tests that are to be run; all if there are none.
-    pub filters: &'static [&'static str],
+    pub filters: Vec<String>,
     pub file: PathBuf,
 }
 
 impl Payload {
-    pub fn build(workspace: &Workspace, extent: Extent) -> Result<Self> {
+    pub fn build(workspace: &Workspace, extent: &Extent, records: bool) -> Result<Self> {
         run(cargo(workspace).args(["build", "--workspace", "--bin=mtuprobe", "--target", TARGET]))?;
         let mut building = cargo(workspace);
         building.args(["test", "--workspace", "--no-run", "--target", TARGET]);
         building.args(["--quiet", "--message-format=json-render-diagnostics"]);
-        building.args(extent.tests().iter().map(|(name, _)| format!("--test={name}")));
+        building.args(extent.tests().into_iter().map(|(name, _)| format!("--test={name}")));
         let output = building.stderr(Stdio::inherit()).output().context("run cargo")?;
         if !output.status.success() {
             bail!("`{}` failed ({})", shown(&building), output.status);
@@ -74,14 +82,14 @@ impl Payload {
         let messages = String::from_utf8_lossy(&output.stdout).into_owned();
         let tests = extent
             .tests()
-            .iter()
+            .into_iter()
             .map(|(name, filters)| {
                 executable(&messages, name)
                     .map(|file| Test { name, filters, file })
                     .with_context(|| format!("cargo names no executable of the test target {name}"))
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { tests, mtuprobe: workspace.target.join(TARGET).join("debug/mtuprobe") })
+        Ok(Self { tests, mtuprobe: workspace.target.join(TARGET).join("debug/mtuprobe"), records })
     }
 }
 
