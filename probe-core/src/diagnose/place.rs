@@ -38,7 +38,11 @@ const SIZE_FUNCTIONS: &[(Place, &[&str])] = &[
     (Place::Veth, &["dev_forward_skb", "dev_forward_skb_nomtu", "veth_xmit"]),
     // With and without br_netfilter.
     (Place::Bridge, &["br_dev_queue_push_xmit", "br_nf_dev_queue_xmit", "br_nf_ip_fragment"]),
-    (Place::Vswitch, &["ovs_vport_send", "do_output", "ovs_fragment"]),
+    // `ovs_vport_send` frees in a tail call, for which its callers are told, perhaps inlined into each other.
+    (
+        Place::Vswitch,
+        &["ovs_vport_send", "do_output", "do_execute_actions", "ovs_execute_actions", "ovs_fragment"],
+    ),
     (Place::Forward, &["ip_forward", "ip6_forward"]),
     // Also the outer packets of tunnels.
     (
@@ -89,18 +93,11 @@ pub fn of_symbol(symbol: &str) -> Option<Place> {
     SIZE_FUNCTIONS.iter().find(|(_, functions)| functions.contains(&stem)).map(|(place, _)| *place)
 }
 
-/// Places of Open vSwitch that free packets as `PKT_TOO_BIG` (`do_output`).
-const VSWITCH_OUTPUT: [&str; 3] = ["do_output", "do_execute_actions", "ovs_execute_actions"];
-
 /// What a drop means.
 pub fn classify(drop: &PacketDropped) -> Place {
     let Some(packet) = &drop.packet else { return Place::Unrelated };
     let by_location = of_symbol(&drop.location).unwrap_or(Place::Unrelated);
     match drop.reason.as_str() {
-        // The output action, perhaps inlined into what runs the actions of a flow.
-        "PKT_TOO_BIG" if VSWITCH_OUTPUT.iter().any(|symbol| drop.location.starts_with(symbol)) => {
-            Place::Vswitch
-        }
         "PKT_TOO_BIG" if by_location == Place::Unrelated => Place::Forward,
         "PKT_TOO_BIG" => by_location,
         "FRAG_REASM_TIMEOUT" | "FRAG_TOO_FAR" => Place::Reassembly,
