@@ -259,18 +259,23 @@ impl Fault {
         }
     }
 
-    /// Several flows to one remote address lost so many packets of one size that no prober sends them.
+    /// Several flows to one remote address lost so many packets of one size that no prober sends them. A flow that steps
+    /// through sizes is a prober, however many of them there are.
     fn many_of_a_size(&self, flow: &FlowEvidence) -> bool {
         let remote = |flow: &Flow| match self.key.direction {
             Direction::FromPod | Direction::FromHost => flow.dst,
             Direction::ToPod | Direction::ToHost => flow.src,
         };
-        flow.sizes.keys().any(|size| {
+        let steps = |flow: &FlowEvidence| flow.sizes.len() > 1;
+        let is_step = steps(flow);
+        flow.sizes.keys().filter(|_| !is_step).any(|size| {
             let packets: u64 = self
                 .flows
                 .values()
                 .filter(|other| {
-                    other.flow.protocol == flow.flow.protocol && remote(&other.flow) == remote(&flow.flow)
+                    !steps(other)
+                        && other.flow.protocol == flow.flow.protocol
+                        && remote(&other.flow) == remote(&flow.flow)
                 })
                 .filter_map(|other| other.sizes.get(size))
                 .sum();

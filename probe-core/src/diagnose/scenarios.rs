@@ -344,6 +344,20 @@ fn a_stall_that_ends_with_the_same_size_is_taken_back() {
 }
 
 #[test]
+fn a_connection_of_full_segments_that_goes_on_refutes_a_silent_path() {
+    let mut events: Vec<(Time, Event)> = BACKOFF
+        .into_iter()
+        .map(|offset| (SECOND + offset, retransmit(SECOND + offset, 40001, 1500)))
+        .collect();
+    events.insert(1, (SECOND + 40 * MS, closed(SECOND + 40 * MS, 40002, SECOND + 39 * MS)));
+    let Event::TcpStateChange(change) = closed(3 * SECOND, 40003, 3 * SECOND - MS) else { panic!("a close") };
+    let full = TcpStateChange { bytes_acked: 30 * 1448, ..change };
+    events.push((3 * SECOND, Event::TcpStateChange(full)));
+    let findings = play(diagnoser(node(1500)), events);
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Info), "{findings:#?}");
+}
+
+#[test]
 fn a_fault_closes_when_its_limit_is_raised() {
     let mut topology = node(1500);
     set_veth(&mut topology, POD1, 1400, 1500);

@@ -72,6 +72,20 @@ struct Acknowledged {
     from: Time,
     until: Time,
     size: u32,
+    /// Of a whole connection that repeated nothing.
+    whole: bool,
+}
+
+impl Acknowledged {
+    /// Whether it shows that the size is not why a connection between the same two hosts stands still: one whose segments
+    /// are as large on average went on long after, and lost nothing.
+    fn refutes(&self, flow: &Flow, stall: &Stall) -> bool {
+        self.whole
+            && self.flow.src == flow.src
+            && self.size >= stall.segment
+            && self.until > stall.began + STANDS_STILL
+            && self.from <= stall.last
+    }
 }
 
 /// What is known of connections that stand still, and of those to the same addresses that do not.
@@ -132,7 +146,13 @@ impl Stalls {
         }
         self.established.insert((event.netns, event.flow), event.time);
         let flow = event.flow;
-        self.add_acknowledged(Acknowledged { flow, from: event.time, until: event.time, size: HANDSHAKE });
+        self.add_acknowledged(Acknowledged {
+            flow,
+            from: event.time,
+            until: event.time,
+            size: HANDSHAKE,
+            whole: false,
+        });
     }
 
     fn add_closed(&mut self, event: &TcpStateChange) {
@@ -146,7 +166,13 @@ impl Stalls {
         let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
         let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
         let from = established.unwrap_or(until);
-        self.add_acknowledged(Acknowledged { flow: event.flow, from, until, size });
+        self.add_acknowledged(Acknowledged {
+            flow: event.flow,
+            from,
+            until,
+            size,
+            whole: event.total_retrans == 0,
+        });
     }
 
     fn add_acknowledged(&mut self, acknowledged: Acknowledged) {
@@ -177,10 +203,13 @@ impl Stalls {
     /// The largest size below the stalled segment that was acknowledged while it stood still; `None` if there is none,
     /// or if segments of that size stand still as well. What is acknowledged later proves nothing: the path may have
     /// been repaired.
-    fn proof(&self, remote: IpAddr, stall: &Stall) -> Option<u32> {
-        let passed = self
-            .acknowledged
-            .get(&remote)?
+    fn proof(&self, flow: &Flow, stall: &Stall) -> Option<u32> {
+        let remote = flow.dst;
+        let acknowledged = self.acknowledged.get(&remote)?;
+        if acknowledged.iter().any(|entry| entry.refutes(flow, stall)) {
+            return None;
+        }
+        let passed = acknowledged
             .iter()
             .filter(|entry| {
                 entry.until > stall.earliest_proof(entry.size)
@@ -197,6 +226,16 @@ impl Stalls {
 }
 
 impl Stalls {
+    /// The stalled connections to an address whose size is not the reason.
+    fn refuted(&self, remote: IpAddr) -> Vec<Flow> {
+        let entries = self.acknowledged.get(&remote);
+        let is_refuted = |flow: &Flow, stall: &Stall| {
+            entries.is_some_and(|entries| entries.iter().any(|entry| entry.refutes(flow, stall)))
+        };
+        let stalls = self.stalls.iter().filter(|((_, flow), _)| flow.dst == remote);
+        stalls.filter(|((_, flow), stall)| is_refuted(flow, stall)).map(|((_, flow), _)| *flow).collect()
+    }
+
     /// The largest size below `lost` that the sender of a flow got through to its other end for the same service, after
     /// a time; `None` if nothing got through, or if `lost` itself did.
     ///
@@ -307,6 +346,8 @@ impl Diagnoser {
                 stall.got_through = event.unacked == 0;
             }
             self.stalls.add_closed(event);
+            let refuted = self.stalls.refuted(event.flow.dst);
+            self.exonerate(now, |flow| refuted.contains(flow));
         }
         self.judge_stalls(now, event.flow.dst);
     }
@@ -352,7 +393,7 @@ impl Diagnoser {
             .stalls
             .iter()
             .filter(|((_, flow), stall)| flow.dst == remote && stall.is_proved())
-            .filter_map(|((_, flow), stall)| Some((*flow, stall.clone(), self.stalls.proof(remote, stall)?)))
+            .filter_map(|((_, flow), stall)| Some((*flow, stall.clone(), self.stalls.proof(flow, stall)?)))
             .collect();
         for (flow, stall, passed) in proved {
             self.learn_of_silent_path(now, flow, &stall, passed);
