@@ -6,6 +6,7 @@
 use super::Diagnoser;
 use super::drops::name_of;
 use super::fault::{FaultKey, Joint};
+use super::stalls::{HANDSHAKE, STANDS_STILL};
 use super::subject;
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::{Flow, Protocol};
@@ -20,10 +21,7 @@ const REMEMBERED: Time = 60 * SECOND;
 const MAX_REMEMBERED: usize = 1024;
 /// Drops of one segment that make a stall.
 const REPETITIONS: usize = 3;
-/// They have to be so far apart: a few quick repetitions happen on a busy machine.
-const STANDS_STILL: Time = SECOND;
-/// Bytes of the packets of a handshake; and no headers alone are longer than this together.
-const HANDSHAKE: u32 = 60;
+/// No headers of IP and TCP together are longer.
 const LARGEST_HEADERS: u32 = 120;
 
 /// What filters do to a segment.

@@ -14,7 +14,7 @@ use crate::model::size_drop::PacketDropped;
 use crate::model::tcp::{TcpRetransmit, TcpStateChange};
 use crate::model::{SECOND, Time};
 
-const MS: Time = SECOND / 1000;
+pub(super) const MS: Time = SECOND / 1000;
 
 /// Sends of one TCP segment and its retransmissions, as a stalled connection makes them.
 pub(super) const BACKOFF: [Time; 5] = [0, 200 * MS, 600 * MS, 1400 * MS, 3000 * MS];

@@ -17,7 +17,7 @@ use std::net::IpAddr;
 /// Retransmissions of one segment that make a stall.
 const RETRANSMISSIONS: u64 = 3;
 /// A connection stands still only after so long: a few quick repetitions happen on a busy machine.
-const STANDS_STILL: Time = SECOND;
+pub(super) const STANDS_STILL: Time = SECOND;
 /// Stalls and acknowledgements are remembered so long.
 const REMEMBERED: Time = 60 * SECOND;
 /// A connection that repeated something so recently is looked at by other senses.
@@ -32,7 +32,7 @@ const TIMER_SLACK: Time = SECOND / 125;
 /// Acknowledgements remembered per address.
 const MAX_PER_ADDRESS: usize = 64;
 /// Bytes of the packets of a handshake: they pass wherever a connection is established.
-const HANDSHAKE: u32 = 60;
+pub(super) const HANDSHAKE: u32 = 60;
 
 /// A connection whose oldest segment is not acknowledged.
 #[derive(Clone, Debug)]

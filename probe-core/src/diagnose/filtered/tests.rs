@@ -1,12 +1,11 @@
 use super::*;
 use crate::diagnose::fixtures::{NODE, POD1_NETNS, UPLINK, diagnoser, flow, node, packet, play};
+use crate::diagnose::scenarios::{BACKOFF, MS, retransmit};
 use crate::model::event::Event;
 use crate::model::finding::{Certainty, Kind, Reason, Severity};
 use crate::model::packet::TcpHeader;
-use crate::model::tcp::{TcpRetransmit, TcpStateChange};
+use crate::model::tcp::TcpStateChange;
 
-const MS: Time = SECOND / 1000;
-const BACKOFF: [Time; 5] = [0, 200 * MS, 600 * MS, 1400 * MS, 3000 * MS];
 const POD: &str = "10.244.1.11";
 const SERVER: &str = "203.0.113.10";
 
@@ -25,27 +24,6 @@ fn filtered(time: Time, flow: Flow, length: u32, seq: u32) -> Event {
         device: "eth0".to_owned(),
         egress_ifindex: Some(UPLINK),
         ..crate::diagnose::fixtures::forward_drop(time, packet, 1500)
-    })
-}
-
-fn retransmit(time: Time, segment: u32) -> Event {
-    Event::TcpRetransmit(TcpRetransmit {
-        time,
-        packets: 1,
-        netns: POD1_NETNS,
-        flow: flow(Protocol::Tcp, POD, 40_001, SERVER, 443),
-        segment,
-        bytes_acked: 21,
-        snd_una: 22,
-        snd_nxt: 14_500,
-        seq: 22,
-        total_retrans: 1,
-        data_segments_out: 11,
-        header_len: 52,
-        pmtu: 1500,
-        established: true,
-        srtt_us: 200,
-        timeout: Some(200 * MS),
     })
 }
 
@@ -75,7 +53,7 @@ fn upload_events() -> Vec<(Time, Event)> {
     for offset in BACKOFF {
         let time = SECOND + offset;
         events.push((time, filtered(time, behind_nat, 1500, 22)));
-        events.push((time, retransmit(time, 1500)));
+        events.push((time, retransmit(time, 40_001, 1500)));
     }
     events.push((4 * SECOND + 500 * MS, established(4 * SECOND + 500 * MS, 40_002)));
     events
