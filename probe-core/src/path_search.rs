@@ -122,7 +122,7 @@ impl Search {
                 if now < pending.deadline {
                     return Action::Wait(pending.deadline);
                 }
-                self.lose(pending.probe);
+                self.lose(now, pending.probe);
                 continue;
             }
             if self.sent >= self.bounds.packets || now >= self.bounds.end {
@@ -147,7 +147,7 @@ impl Search {
             return;
         }
         let known = *known;
-        self.pace.answered(now.saturating_sub(known.sent));
+        self.pace.answered(now, now.saturating_sub(known.sent));
         self.settle(probe);
         if known.size == CONTROL_SIZE {
             self.controls_lost = 0;
@@ -267,12 +267,12 @@ impl Search {
         base.filter(|&base| within(base)).or(Some(low + (high - low) / 2))
     }
 
-    fn lose(&mut self, probe: u16) {
+    fn lose(&mut self, now: Time, probe: u16) {
         self.pending = None;
         let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
         if size == CONTROL_SIZE {
             self.controls_lost += 1;
-            self.pace.control_lost();
+            self.pace.control_lost(now);
             self.over |= self.controls_lost >= CONTROLS_LOST;
             // What was lost beside a lost control probe says nothing about its size.
             if let Some(size) = self.current {

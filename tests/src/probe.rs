@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Tenfold what it may take on an idle machine: a test waits this long, and fails afterwards.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Environment variable with the path of the binary.
 pub const BINARY_VARIABLE: &str = "MTUPROBE_BIN";

@@ -3,8 +3,8 @@ use crate::model::{SECOND, Time};
 
 /// Between probes as long as all is well: fifty a second at most.
 const POLITE: Time = SECOND / 50;
-/// Between probes once control probes get lost. A host answers with one ICMP error a second and destination
-/// (`net.ipv4.icmp_ratelimit`), after a burst of six.
+/// Between an answer and the next probe, once control probes get lost. A host answers with one ICMP error a second and
+/// destination (`net.ipv4.icmp_ratelimit`), after a burst of six.
 const SLOW: Time = SECOND * 11 / 10;
 /// Before anything was answered (RFC 6298 section 2).
 const FIRST_TIMEOUT: Time = SECOND;
@@ -14,7 +14,9 @@ const LONGEST_TIMEOUT: Time = 2 * SECOND;
 /// The pace of a search.
 #[derive(Debug)]
 pub(super) struct Pace {
-    last: Option<Time>,
+    sent: Option<Time>,
+    /// When the destination last answered, or failed to: only an answer costs it anything.
+    spoke: Option<Time>,
     interval: Time,
     /// Smoothed round-trip time and its variation (RFC 6298 section 2).
     round_trip: Option<(Time, Time)>,
@@ -22,21 +24,26 @@ pub(super) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { last: None, interval: POLITE, round_trip: None }
+        Self { sent: None, spoke: None, interval: POLITE, round_trip: None }
     }
 }
 
 impl Pace {
     /// Until when to wait before the next probe, if that is not now.
     pub fn wait(&self, now: Time) -> Option<Time> {
-        self.last.map(|last| last + self.interval).filter(|&next| next > now)
+        let polite = self.sent.map(|sent| sent + POLITE);
+        let answerable = self.spoke.map(|spoke| spoke + self.interval);
+        polite.max(answerable).filter(|&next| next > now)
     }
 
     pub fn sent(&mut self, now: Time) {
-        self.last = Some(now);
+        self.sent = Some(now);
     }
 
-    pub fn answered(&mut self, took: Time) {
+    /// An answer came: a little faster again, for loss that does not depend on size comes and goes.
+    pub fn answered(&mut self, now: Time, took: Time) {
+        self.spoke = Some(now);
+        self.interval = (self.interval * 7 / 8).max(POLITE);
         self.round_trip = Some(match self.round_trip {
             None => (took, took / 2),
             Some((smoothed, variation)) => {
@@ -46,7 +53,8 @@ impl Pace {
     }
 
     /// Loss that does not depend on size, or a limit on answers: slower.
-    pub fn control_lost(&mut self) {
+    pub fn control_lost(&mut self, now: Time) {
+        self.spoke = Some(now);
         self.interval = (self.interval * 4).min(SLOW);
     }
 

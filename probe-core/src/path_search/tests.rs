@@ -23,6 +23,11 @@ impl Path {
     }
 
     fn search(self, seed: u64) -> Search {
+        self.timed(seed).0
+    }
+
+    /// The search at its end, and how long it took.
+    fn timed(self, seed: u64) -> (Search, Time) {
         let mut random = seed;
         let mut lost = move |per_mille: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -33,7 +38,7 @@ impl Path {
         let (mut now, mut tokens, mut last) = (0, 6 * self.answers_every, 0);
         loop {
             match search.poll(now) {
-                Action::Done => return search,
+                Action::Done => return (search, now),
                 Action::Wait(until) => now = until,
                 Action::Send { probe, size } => {
                     now += SECOND / 1000;
@@ -110,8 +115,16 @@ fn loss_is_not_size() {
 
 #[test]
 fn limited_answers_are_waited_for() {
-    let path = Path { answers_every: SECOND, ..Path::of(1423) };
-    assert_eq!((path.found(1).mtu, path.found(1).is_exact()), (1423, true));
+    for (loss, longest) in [(0, 60), (50, 100)] {
+        for seed in 0..300 {
+            let mtu = 1300 + u32::try_from(seed % 201).expect("small");
+            let path = Path { answers_every: SECOND, loss, ..Path::of(mtu) };
+            let (search, took) = path.timed(seed);
+            let found = search.found().expect("answers");
+            assert_eq!((found.mtu, found.is_exact()), (mtu, true), "seed {seed}");
+            assert!(took < longest * SECOND, "{} s", took / SECOND);
+        }
+    }
 }
 
 #[test]

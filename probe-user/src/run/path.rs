@@ -69,6 +69,7 @@ fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> a
     }
     let before = exceptions_towards(address.ip())?;
     let mut silent = Vec::new();
+    let end = monotonic_now() + Time::try_from(config.timeout.as_nanos()).unwrap_or(Time::MAX / 2);
     for (method, port) in methods(config.protocol, destination)? {
         let target = SocketAddr::new(address.ip(), port);
         let target = if address.ip().is_ipv6() { with_port(address, port) } else { target };
@@ -80,7 +81,6 @@ fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> a
             }
             Err(error) => return Err(error.into()),
         };
-        let end = monotonic_now() + Time::try_from(config.timeout.as_nanos()).unwrap_or(Time::MAX / 2);
         let family = Family::of(address.ip());
         let mut search = Search::new(Bounds { family, ceiling, packets: PACKETS, end });
         let shows = config.output != OutputForm::Json && io::stderr().is_terminal();
