@@ -15,7 +15,7 @@
 //! - [`latent`]: mismatches that no packet need have met; `standing`: when they are told; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings; `causes`: what many have in common; `closing`: when
 //!   one is over.
-//! - `counters`: what namespaces and devices count themselves.
+//! - `counters`: what namespaces and devices count themselves; `sockets`: what connections that stand still tell.
 
 mod causes;
 mod changes;
@@ -45,6 +45,7 @@ mod report;
 pub mod rules;
 #[cfg(test)]
 mod scenarios;
+mod sockets;
 mod stalls;
 mod standing;
 mod subject;
@@ -71,6 +72,7 @@ use losses::Losses;
 use mss::Announcements;
 use nat::Nat;
 use publish::Published;
+use sockets::Sockets;
 use stalls::Stalls;
 use standing::ToldMismatch;
 use std::collections::{BTreeMap, VecDeque};
@@ -98,6 +100,7 @@ pub struct Diagnoser {
     nat: Nat,
     coverages: Coverages,
     stalls: Stalls,
+    sockets: Sockets,
     filtered: Filtered,
     announcements: Announcements,
     exceptions: Exceptions,
@@ -123,6 +126,7 @@ impl Diagnoser {
             nat: Nat::default(),
             coverages: Coverages::default(),
             stalls: Stalls::default(),
+            sockets: Sockets::default(),
             filtered: Filtered::default(),
             announcements: Announcements::default(),
             exceptions: Exceptions::default(),

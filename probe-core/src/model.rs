@@ -26,6 +26,7 @@ pub mod size_drop;
 pub mod size_histogram;
 pub mod survey;
 pub mod tcp;
+pub mod tcp_socket;
 pub mod topology;
 
 /// Nanoseconds of a monotonic clock.

@@ -6,6 +6,7 @@ mod namespace_names;
 mod netns_counters;
 mod netns_exceptions;
 mod netns_settings;
+mod netns_sockets;
 mod pod_namespace;
 mod processes;
 
@@ -13,6 +14,7 @@ pub use namespace_index::{NamespaceIdentity, NamespaceIndex};
 pub use netns_counters::{CounterReader, NetnsCountersError};
 pub use netns_exceptions::{ExceptionsError, learned_exceptions};
 pub use netns_settings::shown_settings;
+pub use netns_sockets::connections;
 pub use pod_namespace::pod_namespace;
 
 use probe_core::model::interface::{Interface, Role};

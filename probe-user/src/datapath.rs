@@ -5,7 +5,7 @@
 //! - [`ring`]: records on their way up; [`counters`]: sizes and skips; [`tcp_holes`]: what receivers in pods miss
 //! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
 //! - [`pod_settings`]: settings of all network namespaces, by an iterator program
-//! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows
+//! - [`links`]: interfaces and routes over netlink; [`conntrack`]: translated flows; [`sock_diag`]: TCP sockets
 pub mod attach;
 pub mod btf;
 pub mod classifiers;
@@ -20,4 +20,5 @@ pub mod load;
 pub mod locations;
 pub mod pod_settings;
 pub mod ring;
+pub mod sock_diag;
 pub mod tcp_holes;

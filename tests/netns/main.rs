@@ -27,6 +27,7 @@ mod pod_mtu_exceeds_egress;
 mod pod_settings;
 mod recording;
 mod redirect_peer;
+mod sockets;
 mod storm;
 mod symptoms;
 mod veth_mtu_mismatch;

@@ -7,13 +7,13 @@ use mtuprobe_tests::traffic::{Exchange, Transfer};
 use std::time::{Duration, Instant};
 
 /// Longer than the verdict may take.
-const LONG: Duration = Duration::from_secs(12);
+pub const LONG: Duration = Duration::from_secs(12);
 /// Some full segments and a tail that passes.
 const RESPONSE: u32 = 5_000;
 
 /// A host behind routers that carry 1400 and say nothing about it. Packets are cut to size before they meet them, as on
 /// a wire.
-fn silent(pods: &[&str]) -> Result<Network> {
+pub fn silent(pods: &[&str]) -> Result<Network> {
     let plan = pods.iter().fold(Plan::new().far(1400), |plan, pod| plan.pod(Pod::routed(pod)));
     let network = plan.build()?;
     for router in ["router", "gateway"] {

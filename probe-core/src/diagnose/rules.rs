@@ -157,6 +157,12 @@ impl Case<'_> {
         self.fault.packets_beyond + self.fault.flows.values().map(|flow| flow.drops).sum::<u64>()
     }
 
+    /// What bears the evidence out, as a list.
+    fn counted(&self) -> Option<String> {
+        let list: Vec<String> = self.fault.counted.iter().cloned().collect();
+        (!list.is_empty()).then(|| list.join(", "))
+    }
+
     /// The evidence that was witnessed, as a list.
     fn witnesses(&self) -> String {
         let list = |witnesses: &BTreeSet<String>| witnesses.iter().cloned().collect::<Vec<_>>().join(", ");

@@ -43,6 +43,8 @@ struct Stall {
     began: Time,
     last: Time,
     una: u32,
+    /// Bytes that were acknowledged before.
+    acked: u64,
     retransmissions: u64,
     /// Smallest size that is known to be lost.
     segment: u32,
@@ -66,14 +68,14 @@ impl Stall {
 
 /// Evidence that segments up to a size reached an address from one time to another.
 #[derive(Clone, Copy, Debug)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     /// Whose: `src` is the sender.
-    flow: Flow,
-    from: Time,
-    until: Time,
-    size: u32,
-    /// Of a whole connection that repeated nothing.
-    whole: bool,
+    pub flow: Flow,
+    pub from: Time,
+    pub until: Time,
+    pub size: u32,
+    /// All that the connection sent meanwhile, and it repeated nothing.
+    pub whole: bool,
 }
 
 impl Acknowledged {
@@ -114,6 +116,7 @@ impl Stalls {
             began: event.time.saturating_sub(timeout),
             last: event.time,
             una: event.snd_una,
+            acked: event.bytes_acked,
             retransmissions: 0,
             segment,
             repeated: segment,
@@ -124,6 +127,7 @@ impl Stalls {
                 unsent,
                 began: event.time.saturating_sub(timeout),
                 una: event.snd_una,
+                acked: event.bytes_acked,
                 retransmissions: 0,
                 segment,
                 repeated: segment,
@@ -175,7 +179,7 @@ impl Stalls {
         });
     }
 
-    fn add_acknowledged(&mut self, acknowledged: Acknowledged) {
+    pub(super) fn add_acknowledged(&mut self, acknowledged: Acknowledged) {
         let now = acknowledged.until;
         let entries = self.acknowledged.entry(acknowledged.flow.dst).or_default();
         entries.retain(|entry| entry.until + REMEMBERED >= now);
@@ -191,6 +195,23 @@ impl Stalls {
     pub fn namespaces(&self, now: Time) -> impl Iterator<Item = u32> + '_ {
         let recent = self.stalls.values().filter(move |stall| stall.last + LOOKED_AT > now);
         recent.map(|stall| stall.netns)
+    }
+
+    /// The same with the addresses of their other ends.
+    pub fn remotes(&self, now: Time) -> impl Iterator<Item = (u32, IpAddr)> + '_ {
+        let recent = self.stalls.iter().filter(move |(_, stall)| stall.last + LOOKED_AT > now);
+        recent.map(|((netns, flow), _)| (*netns, flow.dst))
+    }
+
+    /// The size of the segment at which a connection stands still, and the bytes that were acknowledged before.
+    pub fn stalled_at(&self, netns: u32, flow: &Flow) -> Option<(u32, u64)> {
+        let stall = self.stalls.get(&(netns, *flow)).filter(|stall| stall.segment != u32::MAX)?;
+        Some((stall.segment, stall.acked))
+    }
+
+    /// A connection went on.
+    pub fn forget_stall(&mut self, netns: u32, flow: &Flow) {
+        self.stalls.remove(&(netns, *flow));
     }
 
     fn forget(&mut self, now: Time) {
@@ -227,7 +248,7 @@ impl Stalls {
 
 impl Stalls {
     /// The stalled connections to an address whose size is not the reason.
-    fn refuted(&self, remote: IpAddr) -> Vec<Flow> {
+    pub(super) fn refuted(&self, remote: IpAddr) -> Vec<Flow> {
         let entries = self.acknowledged.get(&remote);
         let is_refuted = |flow: &Flow, stall: &Stall| {
             entries.is_some_and(|entries| entries.iter().any(|entry| entry.refutes(flow, stall)))
@@ -282,7 +303,7 @@ impl Diagnoser {
 
     /// The smallest size that a finding says was lost of a flow on a silent path; 0 if none does. What arrives is no
     /// refutation if it is smaller: TCP that probes comes down to what passes.
-    fn claimed_lost(&self, flow: &Flow) -> u32 {
+    pub(super) fn claimed_lost(&self, flow: &Flow) -> u32 {
         let silent = self.faults.iter().filter(|(key, _)| key.joint == Joint::SilentPath);
         silent.filter_map(|(_, fault)| fault.flows.get(flow)).map(|flow| flow.smallest).max().unwrap_or(0)
     }
@@ -360,7 +381,7 @@ impl Diagnoser {
     }
 
     /// Takes flows out of what is said of silent paths; a finding that rested on them alone is retracted.
-    fn exonerate(&mut self, now: Time, is_innocent: impl Fn(&Flow) -> bool) {
+    pub(super) fn exonerate(&mut self, now: Time, is_innocent: impl Fn(&Flow) -> bool) {
         self.exonerate_at(now, |joint| matches!(joint, Joint::SilentPath | Joint::Program(_)), is_innocent);
     }
 

@@ -25,6 +25,7 @@ mod session;
 mod settings;
 mod size_drop;
 mod tcp;
+mod tcp_socket;
 mod topology;
 mod veil;
 

@@ -154,7 +154,8 @@ impl Observation {
         if self.diagnoser.wants_nat() {
             self.nat.ask(now);
         }
-        self.visits.ask(now, self.diagnoser.topology(), || self.diagnoser.wants_a_look(now));
+        let wanted = || (self.diagnoser.wants_a_look(now), self.diagnoser.wants_sockets(now));
+        self.visits.ask(now, self.diagnoser.topology(), wanted);
         for request in self.attachments.due(now) {
             attacher.attach(request);
         }
@@ -215,8 +216,12 @@ impl Observation {
         found: Found,
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
-        for read in self.visits.take(now, found) {
+        let (exceptions, sockets) = self.visits.take(now, found);
+        for read in exceptions {
             self.diagnoser.handle_exceptions(now, read);
+        }
+        for read in sockets {
+            self.diagnoser.handle_sockets(now, read);
         }
         self.advance(now, attacher)
     }
@@ -329,6 +334,7 @@ impl Observation {
         let topology = self.diagnoser.topology();
         let mut senses = senses::told(&self.failures, attached, &self.tracepoints);
         senses.push(Visits::netlink_sense(topology));
+        senses.push(Visits::sockets_sense(topology));
         senses.push(self.settings.sense(topology));
         senses::complete(senses)
     }

@@ -12,10 +12,12 @@ use probe_core::model::event::Event;
 use probe_core::model::finding::Finding;
 use probe_core::model::nat::NatEntry;
 use probe_core::model::pmtu_exception::NetnsExceptions;
+use probe_core::model::tcp_socket::NetnsSockets;
 use probe_core::model::topology::Topology;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufWriter};
+use std::net::IpAddr;
 
 /// A [`Diagnoser`] whose every input is recorded, if that was asked for.
 pub(super) struct RecordedDiagnoser {
@@ -84,6 +86,11 @@ impl RecordedDiagnoser {
         self.diagnoser.handle_exceptions(now, read);
     }
 
+    pub fn handle_sockets(&mut self, now: Time, read: NetnsSockets) {
+        self.record(|recorder| recorder.sockets(now, &read));
+        self.diagnoser.handle_sockets(now, read);
+    }
+
     pub fn handle_timeout(&mut self, now: Time) {
         self.record(|recorder| recorder.timeout(now));
         self.diagnoser.handle_timeout(now);
@@ -104,6 +111,10 @@ impl RecordedDiagnoser {
 
     pub fn wants_a_look(&self, now: Time) -> BTreeSet<u32> {
         self.diagnoser.wants_a_look(now)
+    }
+
+    pub fn wants_sockets(&self, now: Time) -> BTreeMap<u32, BTreeSet<IpAddr>> {
+        self.diagnoser.wants_sockets(now)
     }
 
     pub fn poll_timeout(&self) -> Option<Time> {

@@ -52,6 +52,7 @@ impl Replay {
                 Entry::HookCounters(hooks) => self.diagnoser.handle_hook_counters(&hooks),
                 Entry::NetnsCounters(counters) => self.diagnoser.handle_counters(time, counters),
                 Entry::Exceptions(read) => self.diagnoser.handle_exceptions(time, read),
+                Entry::Sockets(read) => self.diagnoser.handle_sockets(time, read),
                 Entry::Timeout => self.diagnoser.handle_timeout(time),
                 Entry::Message(message) => {
                     if matches!(message, Message::Start(_)) {

@@ -27,8 +27,7 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
 }
 
 /// Senses that readers of `start` look for by name, each with the reason why it is missing where nobody spoke for it.
-const NAMED: [(&str, &str); 3] = [
-    ("sock_diag", "the state of stalled sockets is not read"),
+const NAMED: [(&str, &str); 2] = [
     ("cri", "no container runtime is asked: names come from network namespaces"),
     ("kubernetes", "no API server is asked"),
 ];

@@ -10,7 +10,8 @@ pub static RULE: Rule = Rule {
     meaning: "Packets above a size vanish and the sender is not told: connections open, small requests work, large ones hang.",
     proof: "The kernel was seen to drop packets for their size, and no error can reach the sender (veth, bridge), or its \
             drop was witnessed, or it did not arrive where it would have been seen. For a silent path: three \
-            retransmissions of one segment while smaller ones to the same address are acknowledged; towards a pod, \
+            retransmissions of one segment while smaller ones to the same address are acknowledged, borne out by the \
+            state of the sender's socket (sock_diag) or by a second connection; towards a pod, \
             a hole that its acknowledgements report (SACK) and that stays open while smaller packets arrive.",
     remedy: "Give the sender the size that passes (pod MTU, route MTU), raise the limit, or let the ICMP error through.",
     references: &[
@@ -163,10 +164,11 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
                      {where_lost}"
                 );
             }
+            let borne_out = case.counted().map(|list| format!(" Borne out by {list}.")).unwrap_or_default();
             format!(
                 "{flows} TCP connections repeat segments of {high} bytes and more without an acknowledgement ({drops} \
                  retransmissions), while segments of up to {low} bytes to the same address were acknowledged meanwhile. \
-                 {where_lost}"
+                 {where_lost}{borne_out}"
             )
         }
     }

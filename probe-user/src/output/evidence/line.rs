@@ -5,6 +5,7 @@ use super::mirror::{Mirror as _, Time};
 use super::pmtu_exception::NetnsExceptions;
 use super::pod::Pod;
 use super::session::{AttachedInterface, Start};
+use super::tcp_socket::NetnsSockets;
 use super::topology::Topology;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,6 +45,11 @@ pub(super) enum Line {
     Exceptions {
         time: Time,
         read: NetnsExceptions,
+    },
+    /// Sockets of a network namespace that were asked for.
+    Sockets {
+        time: Time,
+        read: NetnsSockets,
     },
     /// Time passed for the diagnosis.
     Timeout {
@@ -92,6 +98,7 @@ impl Line {
             | Self::HookCounters { time, .. }
             | Self::NetnsCounters { time, .. }
             | Self::Exceptions { time, .. }
+            | Self::Sockets { time, .. }
             | Self::Timeout { time }
             | Self::Progress { time, .. }
             | Self::Attached { time, .. }

@@ -10,6 +10,7 @@ use probe_core::model::Time;
 use probe_core::model::event::Event;
 use probe_core::model::nat::NatEntry;
 use probe_core::model::pmtu_exception::NetnsExceptions;
+use probe_core::model::tcp_socket::NetnsSockets;
 use probe_core::model::topology::Topology;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, Read as _};
@@ -50,6 +51,8 @@ pub enum Entry {
     NetnsCounters(NetnsCounters),
     /// Learned path MTUs of a network namespace.
     Exceptions(NetnsExceptions),
+    /// Sockets of a network namespace that were asked for.
+    Sockets(NetnsSockets),
     /// Time passed for the diagnosis.
     Timeout,
     /// What the observation said of itself.
@@ -159,6 +162,7 @@ impl<R: BufRead> Reader<R> {
                 return Some(Entry::NetnsCounters(NetnsCounters { pod_host_ifindex, values }));
             }
             Line::Exceptions { read, .. } => return Some(Entry::Exceptions(read.into_model())),
+            Line::Sockets { read, .. } => return Some(Entry::Sockets(read.into_model())),
             Line::Timeout { .. } => return Some(Entry::Timeout),
             Line::End { packets_seen, lost, .. } => return Some(Entry::End { packets_seen, lost }),
             Line::Unknown => return None,

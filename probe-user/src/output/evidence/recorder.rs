@@ -8,6 +8,7 @@ use super::mirror::{Mirror, Time};
 use super::pmtu_exception::NetnsExceptions;
 use super::pod::Pod;
 use super::session::{AttachedInterface, Senses, Start};
+use super::tcp_socket::NetnsSockets;
 use super::topology::Topology;
 use super::veil::Veil;
 use crate::output::Message;
@@ -128,6 +129,12 @@ impl<W: Write> Recorder<W> {
     ) -> io::Result<()> {
         let read = NetnsExceptions::of(read, &mut self.veil);
         self.write(time, &Line::Exceptions { time: Time::new(time), read })
+    }
+
+    /// Sockets of a network namespace that were asked for.
+    pub fn sockets(&mut self, time: model::Time, read: &model::tcp_socket::NetnsSockets) -> io::Result<()> {
+        let read = NetnsSockets::of(read, &mut self.veil);
+        self.write(time, &Line::Sockets { time: Time::new(time), read })
     }
 
     /// Time passed for the diagnosis.

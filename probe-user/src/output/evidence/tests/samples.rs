@@ -15,6 +15,7 @@ use probe_core::model::rule::Rule;
 use probe_core::model::settings::{Setting, Settings};
 use probe_core::model::size_drop::{IcmpGenerated, PacketDropped};
 use probe_core::model::tcp::{Arrival, HoleState, TcpHole, TcpRetransmit, TcpStateChange};
+use probe_core::model::tcp_socket::{NetnsSockets, TcpSocket};
 use probe_core::model::topology::Topology;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -359,8 +360,30 @@ pub fn inputs() -> Vec<Entry> {
     ];
     inputs.extend(events().into_iter().map(Entry::Event));
     inputs.push(Entry::Exceptions(learned()));
+    inputs.push(Entry::Sockets(sockets()));
     inputs.extend([Entry::Nat(vec![nat]), Entry::Timeout, Entry::HookCounters(vec![hook(2)])]);
     inputs
+}
+
+fn sockets() -> NetnsSockets {
+    let socket = TcpSocket {
+        flow: flow(Protocol::Tcp),
+        unacked: 10,
+        unsent: 4096,
+        mss: 1448,
+        header_len: 52,
+        pmtu: 1500,
+        retransmits: 3,
+        probes: 1,
+        total_retrans: 4,
+        last_ack_age: 1_234_000_000,
+        bytes_acked: 301,
+        bytes_received: 77,
+        data_segments_out: 14,
+        out_of_order: 2,
+        window: 65_536,
+    };
+    NetnsSockets { netns: 77, sockets: vec![socket] }
 }
 
 fn learned() -> NetnsExceptions {

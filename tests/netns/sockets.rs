@@ -1,0 +1,89 @@
+//! What the state of TCP sockets (`sock_diag`) adds: connections that go on for long, of which no tracepoint speaks.
+use super::bad_input::LEAST;
+use super::path_silent::{LONG, silent};
+use anyhow::{Context, Result};
+use mtuprobe_tests::probe::{Expected, Run};
+use mtuprobe_tests::topology::network::UPLINK;
+use mtuprobe_tests::topology::{Family, Namespace, Network};
+use mtuprobe_tests::traffic::Exchange;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+/// A pod on a macvlan of the uplink, with an address of its network.
+pub fn stacked_pod(network: &Network) -> Result<(Namespace, IpAddr)> {
+    let pod = network.lab().add(&["stacked"])?.pop().context("a namespace")?;
+    let IpAddr::V4(node) = network.address("node", Family::V4)? else { anyhow::bail!("not of version 4") };
+    let [a, b, c, _] = node.octets();
+    let (address, gateway) = (Ipv4Addr::new(a, b, c, 77), Ipv4Addr::new(a, b, c, 1));
+    network
+        .node()
+        .ip(&format!("link add link {UPLINK} name child netns {} type macvlan mode bridge", pod.name()))?;
+    pod.ip(&format!(
+        "link set child name {UPLINK}\nlink set {UPLINK} up\nlink set lo up\n\
+         address add {address}/24 dev {UPLINK}\nroute add default via {gateway}"
+    ))?;
+    Ok((pod, address.into()))
+}
+
+fn from(expected: Expected, direction: &str) -> Expected {
+    expected.severity("critical").direction(direction).limit_is("path", "bounds")
+}
+
+#[test]
+fn connections_that_go_on_for_long_prove_a_silent_path() -> Result<()> {
+    let mut network = silent(&["pod"])?;
+    let (stacked, _) = stacked_pod(&network)?;
+    network.serve(&["far"])?;
+    let far = network.address("far", Family::V4)?;
+    let senders = [network.namespace("pod")?, network.node(), &stacked];
+    let rounds = Exchange::rounds(300, 300, 120).pause(Duration::from_millis(60)).limit(LONG);
+    let small: Vec<_> = senders.iter().map(|sender| rounds.start(sender, far)).collect::<Result<_>>()?;
+    let probe = Run::watch(network.node()).start()?;
+    let upload = Exchange::push(100_000).limit(Duration::from_secs(8));
+    let large: Vec<_> = senders.iter().map(|sender| upload.start(sender, far)).collect::<Result<_>>()?;
+    let silent = || Expected::black_hole("path_silent").confirmed();
+    let expected = [
+        from(silent().pod(network.lab().full_name("pod")), "from_pod"),
+        from(silent().node(), "from_host"),
+        from(silent().pod(stacked.name()), "from_pod"),
+    ];
+    for expected in &expected {
+        let (_, finding) = probe.wait_for_finding(expected)?;
+        assert!(finding.text("explanation").contains("the sender's socket"), "{}", finding.json());
+        assert_eq!(finding.json()["limit"]["between"][0], 352, "{}", finding.json());
+    }
+    for transfer in large {
+        assert!(transfer.join()??.stalled());
+    }
+    for transfer in small {
+        assert!(transfer.join()??.complete);
+    }
+    let report = probe.stop()?;
+    let start = report.lines_of("start").next().context("no start")?;
+    let senses = start["senses"].as_array().context("no senses")?;
+    assert!(senses.iter().any(|sense| sense["name"] == "sock_diag" && sense["state"] == "works"), "{start}");
+    report.expect(&expected)
+}
+
+#[test]
+fn without_the_right_to_enter_pods_nothing_is_missed() -> Result<()> {
+    let mut network = silent(&["pod"])?;
+    network.serve(&["far"])?;
+    let (pod, far) = (network.namespace("pod")?, network.address("far", Family::V4)?);
+    let probe = Run::watch(network.node()).under(&LEAST).start()?;
+    let large = Exchange::push(100_000).limit(Duration::from_secs(6)).start(pod, far)?;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        assert!(Exchange::rounds(100, 100, 5).run(pod, far)?.complete);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    assert!(large.join()??.stalled());
+    let report = probe.stop()?;
+    let start = report.lines_of("start").next().context("no start")?;
+    let senses = start["senses"].as_array().context("no senses")?;
+    let sense = senses.iter().find(|sense| sense["name"] == "sock_diag").context("not told")?;
+    assert_eq!(sense["state"], "degraded", "{sense}");
+    assert!(sense["why"].as_str().is_some_and(|why| why.contains("CAP_SYS_ADMIN")), "{sense}");
+    let expected = Expected::black_hole("path_silent").pod(network.lab().full_name("pod"));
+    report.expect(&[from(expected, "from_pod").text("certainty", "suspected")])
+}
