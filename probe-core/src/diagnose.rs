@@ -15,7 +15,8 @@
 //! - [`latent`]: mismatches that no packet need have met; `standing`: when they are told; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings; `causes`: what many have in common; `closing`: when
 //!   one is over.
-//! - `counters`: what namespaces and devices count themselves; `sockets`: what connections that stand still tell.
+//! - `counters`: what namespaces and devices count themselves; `sockets`: what connections that stand still tell; `tally`:
+//!   what faults have come to, for whoever counts on.
 
 mod causes;
 mod changes;
@@ -49,11 +50,13 @@ mod sockets;
 mod stalls;
 mod standing;
 mod subject;
+mod tally;
 mod vswitch;
 
 pub use coverage::HookCounters;
 pub(crate) use publish::latent_finding;
 pub use report::{DropReport, NetnsCounters, Output, PacketTooBigReport, Senses, Stage, Verdict};
+pub use tally::Tally;
 
 use crate::model::change::Change;
 use crate::model::event::Event;

@@ -1,4 +1,8 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
+mod serve;
+
+pub use serve::ServeArguments;
+
 use crate::config::{
     CheckConfig, HistogramConfig, PathConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig,
 };
@@ -30,6 +34,11 @@ pub enum Command {
     ///
     /// Exit status: 0 nothing at warning or above, 1 at least one such finding, 2 nothing could be observed.
     Watch(WatchArguments),
+    /// Observe for months: metrics for Prometheus, health and the findings that stand over HTTP, causes as Kubernetes
+    /// Events and to a webhook.
+    ///
+    /// SIGHUP reads the configuration file again. Exit status: 0; 2 nothing could be observed.
+    Serve(Box<ServeArguments>),
     /// Packet sizes per pod and direction: how many of which size, with the pod's own MTU marked.
     ///
     /// Segmentation-offload packets count as the segments that they become. Exit status: 0; 2 nothing could be observed.
@@ -256,6 +265,30 @@ pub enum OutputForm {
     Json,
 }
 
+/// Form of a service's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// For the journal where standard error is the journal, else text.
+    Auto,
+    /// Lines with time and level.
+    Text,
+    /// JSON Lines.
+    Json,
+}
+
+/// What a service writes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// It cannot go on, or something was given up.
+    Error,
+    /// Findings at warning and above, lost evidence.
+    Warn,
+    /// Other findings, changes, starts and ends.
+    Info,
+    /// Each drop, ICMP error and interface.
+    Debug,
+}
+
 /// How to hang on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum HookChoice {
@@ -267,10 +300,14 @@ pub enum HookChoice {
     Clsact,
 }
 
+/// A severity on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum SeverityChoice {
+pub enum SeverityChoice {
+    /// Worth knowing.
     Info,
+    /// Loss that recovers, fragmentation, or loss although the sender was told.
     Warning,
+    /// Traffic is lost and the sender cannot learn why.
     Critical,
 }
 
@@ -344,6 +381,7 @@ mod tests {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
             Command::Check(_)
+            | Command::Serve(_)
             | Command::Histogram(_)
             | Command::Replay(_)
             | Command::Path(_)

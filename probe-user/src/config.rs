@@ -1,8 +1,12 @@
 //! What a command was asked to do.
 
+mod file;
 mod selection;
+mod service;
 
+pub use file::{ServeFile, read_file};
 pub use selection::{PodPattern, Selection, Urgency};
+pub use service::{HistogramPods, ServeConfig};
 
 use crate::cli::{FamilyChoice, HookChoice, OutputForm, ProtocolChoice};
 use probe_core::model::finding::Severity;

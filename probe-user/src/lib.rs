@@ -7,6 +7,7 @@
 //! - [`probing`]: packets of our own, to search a path MTU.
 //! - [`attribution`]: whose interface it is.
 //! - [`filters`]: packet filters that path MTU discovery depends on.
+//! - [`service`]: what `serve` puts around an observation: metrics, HTTP, posts, log.
 //! - [`output`]: JSON Lines and text; [`system`]: what the machine says of itself.
 pub mod attribution;
 pub mod cli;
@@ -16,4 +17,5 @@ pub mod filters;
 pub mod output;
 pub mod probing;
 pub mod run;
+pub mod service;
 pub mod system;

@@ -1,7 +1,7 @@
 //! The binary: parse, run, exit status.
 use clap::Parser;
 use probe_user::cli::{Cli, Command};
-use probe_user::output::complaint::complain;
+use probe_user::output::complaint::fail;
 use probe_user::run;
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
             let text = error.to_string();
-            complain(&text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+            fail(&text.strip_prefix("error: ").unwrap_or(&text).trim_end());
             return ExitCode::from(FAILED);
         }
         // Help and version are no errors.
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Watch(arguments) => run::watch(arguments.into()),
+        Command::Serve(arguments) => run::serve(*arguments).map(|()| run::Verdict::Quiet),
         Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Check(arguments) => run::check(&arguments.into()),
         Command::Replay(arguments) => run::replay(&arguments.into()),
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
     match result {
         Ok(verdict) => ExitCode::from(verdict.exit_status()),
         Err(error) => {
-            complain(&format_args!("{error:#}"));
+            fail(&format_args!("{error:#}"));
             ExitCode::from(FAILED)
         }
     }

@@ -15,6 +15,7 @@ mod pod_settings;
 mod recorded;
 mod replay;
 mod senses;
+mod serve;
 mod signals;
 mod topology_feed;
 mod verdict;
@@ -26,6 +27,7 @@ pub use explain::explain;
 pub use histogram::histogram;
 pub use path::path;
 pub use replay::replay;
+pub use serve::serve;
 pub use verdict::Verdict;
 
 use crate::config::WatchConfig;
@@ -44,6 +46,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{self, Instant, Interval, MissedTickBehavior};
 use topology_feed::TopologyFeed;
+use voice::Voice;
 
 /// The ring is looked into so often: nothing in the kernel ever wakes us.
 const TICK: Duration = Duration::from_millis(50);
@@ -91,8 +94,13 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
     let duration = config.duration;
     let (opened, attacher) = opening::open(&config, links.topology, report_sender)?;
     // Loading does not look for signals: until here one ends the process at once, and nothing stays behind.
-    let signals = Signals::listen().context("listen to signals")?;
-    let mut observation = Observation::new(config, opened, record, WallClock::now(), other_sender)?;
+    let signals = Signals::listen(companion.takes_hang_up()).context("listen to signals")?;
+    let (selection, clock) = (&config.selection, WallClock::now());
+    let voice = match companion.writer() {
+        Some(writer) => Voice::through(writer, selection, config.min_severity, clock),
+        None => Voice::new(config.output, selection, config.min_severity, clock),
+    };
+    let mut observation = Observation::new(config, opened, record, voice, other_sender)?;
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;
@@ -107,8 +115,7 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
             Input::Report(report) => observation.handle_report(now, report, &attacher)?,
             Input::End => break,
         };
-        let looked =
-            if observation.is_running() { companion.look(now, &observation)? } else { Progress::GoOn };
+        let looked = companion.look(now, &mut observation)?;
         match (progress, looked) {
             (Progress::GoOn, Progress::GoOn) => {}
             (Progress::NobodyListens, _) | (_, Progress::NobodyListens) => break,
@@ -119,7 +126,7 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
         }
     }
     let now = monotonic_now();
-    companion.look_last(now, &observation)?;
+    companion.look_last(now, &mut observation)?;
     let verdict = observation.end(now)?;
     detach(attacher, inputs.signals, verdict).await;
     Ok(verdict)

@@ -27,6 +27,7 @@ mod pod_mtu_exceeds_egress;
 mod pod_settings;
 mod recording;
 mod redirect_peer;
+mod serve;
 mod sockets;
 mod storm;
 mod symptoms;

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod demo;
 pub mod frames;
 pub mod probe;
+pub mod service;
 pub mod test_run;
 pub mod topology;
 pub mod traffic;

@@ -31,6 +31,8 @@ pub enum Signal {
     Interrupt,
     /// What a service manager sends.
     Terminate,
+    /// Read the configuration again.
+    HangUp,
     /// No chance to clean up.
     Kill,
 }
@@ -256,6 +258,7 @@ impl Probe {
         let number = match signal {
             Signal::Interrupt => libc::SIGINT,
             Signal::Terminate => libc::SIGTERM,
+            Signal::HangUp => libc::SIGHUP,
             Signal::Kill => libc::SIGKILL,
         };
         let pid = libc::pid_t::try_from(self.child.id()).context("a process number")?;

@@ -38,6 +38,21 @@ const PROGRAMS: [Requirement; 6] = [
     },
 ];
 
+/// Programs that only the tests call, too large to install for a demo.
+const TEST_PROGRAMS: [Requirement; 2] = [
+    Requirement {
+        program: "prometheus",
+        package: "prometheus",
+        why: "scrapes `mtuprobe serve` in the tests",
+    },
+    Requirement { program: "promtool", package: "prometheus", why: "tests the alert rules" },
+];
+
+/// Installs what only the tests need and is missing.
+pub fn test_programs() -> Result<()> {
+    install_missing(&TEST_PROGRAMS)
+}
+
 /// Installs whatever building, running and the demo need and is missing.
 pub fn run() -> Result<()> {
     let workspace = Workspace::locate()?;

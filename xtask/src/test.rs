@@ -126,6 +126,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     setup::run()?;
     setup::lint_components()?;
+    if steps.contains(&Step::Netns) {
+        setup::test_programs()?;
+    }
     let workspace = Workspace::locate()?;
     println!("setup: {}", seconds(start));
     if !is_root() && steps.iter().any(|step| step.needs_root()) {

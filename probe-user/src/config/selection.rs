@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Which pods, interfaces and uplinks somebody asked for; empty lists ask for all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Pods.
     pub pods: Vec<PodPattern>,
@@ -59,6 +59,13 @@ impl Selection {
             || places.any(|place| self.interfaces.contains(place))
     }
 
+    /// Whether a finding is about what was asked for. What is nobody's is shown unless somebody was asked for.
+    pub fn is_about(&self, finding: &Finding) -> bool {
+        let of_pod = finding.pod.as_ref().map_or(self.pods.is_empty(), |pod| self.wants_pod(pod))
+            || finding.pods.iter().any(|pod| self.wants_pod(pod));
+        of_pod && self.wants_place(finding)
+    }
+
     /// Whether findings of a pod are wanted.
     pub fn wants_pod(&self, pod: &Pod) -> bool {
         self.pods.is_empty() || self.pods.iter().any(|pattern| pattern.matches(pod))
@@ -102,6 +109,15 @@ impl FromStr for PodPattern {
 }
 
 impl PodPattern {
+    /// Whether a pod with these labels is meant; without Kubernetes the namespace is empty.
+    pub fn matches_labels(&self, namespace: &str, name: &str) -> bool {
+        let in_namespace = match &self.namespace {
+            Some(pattern) => !namespace.is_empty() && glob(pattern.as_bytes(), namespace.as_bytes()),
+            None => namespace.is_empty(),
+        };
+        in_namespace && glob(self.name.as_bytes(), name.as_bytes())
+    }
+
     /// Whether a pod is meant.
     pub fn matches(&self, pod: &Pod) -> bool {
         let namespace = match (&self.namespace, &pod.namespace) {

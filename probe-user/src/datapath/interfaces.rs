@@ -12,7 +12,51 @@ use probe_core::model::limits::LimitTable;
 use probe_core::model::route::Route;
 use probe_core::model::size_histogram::{SizeBucket, SizeHistogram};
 use probe_core::model::topology::Topology;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Interfaces that went are remembered so far back, for those who count on; whoever looks every second misses none.
+const DEPARTED: usize = 1024;
+
+/// What the hooks of an interface counted since it was configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// The interface.
+    pub ifindex: u32,
+    /// What it received.
+    pub ingress: CountedWay,
+    /// What it sent.
+    pub egress: CountedWay,
+}
+
+/// What one hook counted. Segmentation-offload packets count as the segments that they become.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CountedWay {
+    /// By size; the edges are the same for all.
+    pub buckets: Vec<SizeBucket>,
+    /// Bytes at layer 3.
+    pub bytes: u64,
+    /// Packets (segments).
+    pub packets: u64,
+    /// Packets as the device counts them: a segmentation-offload packet is one.
+    pub device_packets: u64,
+    /// Fragments, first and others.
+    pub fragments: u64,
+    /// Packets (segments) above the interface's smallest limit.
+    pub candidates: u64,
+}
+
+impl CountedWay {
+    fn of(stats: &InterfaceStats) -> Self {
+        Self {
+            buckets: buckets(stats),
+            bytes: stats.bytes,
+            packets: stats.packets(),
+            device_packets: stats.skbs,
+            fragments: stats.fragments_first + stats.fragments_more,
+            candidates: stats.candidates,
+        }
+    }
+}
 
 /// What the kernel side was told last. Limits follow every change of links and routes.
 #[derive(Debug)]
@@ -25,6 +69,7 @@ pub struct Interfaces {
     free_slots: BTreeSet<u32>,
     /// Packets at interfaces of pods that are gone.
     packets_of_gone_pods: u64,
+    departed: VecDeque<Counted>,
 }
 
 /// Routes, and of each interface whether it is up, its MTU and its other end's.
@@ -54,6 +99,7 @@ impl Interfaces {
             ways: Ways::default(),
             free_slots: (0..slots).collect(),
             packets_of_gone_pods: 0,
+            departed: VecDeque::new(),
         }
     }
 
@@ -166,12 +212,30 @@ impl Interfaces {
         Ok(histograms)
     }
 
+    /// What the hooks of all interfaces counted so far.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn counted(&self, datapath: &Datapath) -> Result<Vec<Counted>, DatapathError> {
+        self.configured.values().map(|config| counted(datapath, config)).collect()
+    }
+
+    /// The last counts of interfaces that went since the last call, the oldest first.
+    pub fn take_departed(&mut self) -> Vec<Counted> {
+        self.departed.drain(..).collect()
+    }
+
     fn forget(&mut self, datapath: &mut Datapath, ifindex: u32) -> Result<(), DatapathError> {
         let Some(config) = self.configured.remove(&ifindex) else { return Ok(()) };
         datapath.clear_interface(ifindex)?;
+        let last = counted(datapath, &config)?;
         if config.role == role::POD {
-            self.packets_of_gone_pods += packets_at(datapath, config.slot)?;
+            self.packets_of_gone_pods += last.ingress.packets + last.egress.packets;
         }
+        if self.departed.len() == DEPARTED {
+            self.departed.pop_front();
+        }
+        self.departed.push_back(last);
         self.free_slots.insert(config.slot);
         Ok(())
     }
@@ -230,6 +294,12 @@ fn config(topology: &Topology, interface: &Interface, slot: u32, limits: &LimitT
 fn buckets(stats: &InterfaceStats) -> Vec<SizeBucket> {
     let counts = stats.buckets.iter().enumerate();
     counts.map(|(bucket, &packets)| SizeBucket { upper: size_bucket::upper_bound(bucket), packets }).collect()
+}
+
+fn counted(datapath: &Datapath, config: &InterfaceConfig) -> Result<Counted, DatapathError> {
+    let way =
+        |direction| datapath.counters().interface(config.slot, direction).map(|stats| CountedWay::of(&stats));
+    Ok(Counted { ifindex: config.ifindex, ingress: way(INGRESS)?, egress: way(EGRESS)? })
 }
 
 fn packets_at(datapath: &Datapath, slot: u32) -> Result<u64, DatapathError> {

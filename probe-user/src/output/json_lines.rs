@@ -6,7 +6,10 @@ pub(in crate::output) use wire::PodWire;
 
 use super::wall_clock::WallClock;
 use super::{Message, Writer};
+use probe_core::model::finding::Finding;
+use serde::Serialize;
 use std::io::{self, Write};
+use wire::finding::FindingWire;
 
 /// Writes each message as a line and flushes it: a reader behind a pipe must not wait.
 #[derive(Debug)]
@@ -29,6 +32,23 @@ impl<W: Write> Writer for JsonLines<W> {
         self.stream.write_all(&line)?;
         self.stream.flush()
     }
+}
+
+/// A finding as its line has it, with its type.
+#[derive(Serialize)]
+struct TypedFinding<'a> {
+    r#type: &'static str,
+    #[serde(flatten)]
+    finding: FindingWire<'a>,
+}
+
+/// Findings as an array of the same objects as the lines.
+///
+/// # Errors
+/// They cannot be written as JSON.
+pub fn finding_array(findings: &[Finding], clock: WallClock) -> serde_json::Result<Vec<u8>> {
+    let typed = |finding| TypedFinding { r#type: "finding", finding: FindingWire::new(finding, clock) };
+    serde_json::to_vec(&findings.iter().map(typed).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -59,16 +59,16 @@ impl Shown {
 }
 
 impl Companion for Shown {
-    fn look(&mut self, now: Time, observation: &Observation) -> anyhow::Result<Progress> {
+    fn look(&mut self, now: Time, observation: &mut Observation) -> anyhow::Result<Progress> {
         let (Some(interval), Some(next)) = (self.interval, self.next) else { return Ok(Progress::GoOn) };
-        if now < next {
+        if now < next || !observation.is_running() {
             return Ok(Progress::GoOn);
         }
         self.next = Some(now + interval);
         Ok(if self.show(now, observation)? { Progress::GoOn } else { Progress::NobodyListens })
     }
 
-    fn look_last(&mut self, now: Time, observation: &Observation) -> anyhow::Result<()> {
+    fn look_last(&mut self, now: Time, observation: &mut Observation) -> anyhow::Result<()> {
         self.show(now, observation).map(|_| ())
     }
 }

@@ -1,4 +1,7 @@
 //! The state of an observation and what each input does to it.
+
+mod view;
+
 use super::Input;
 use super::attachments::{self, Attachments};
 use super::evidence::Evidence;
@@ -17,13 +20,11 @@ use crate::datapath::interfaces::Interfaces;
 use crate::datapath::links::LinksUpdate;
 use crate::datapath::load::{Datapath, Tracepoint};
 use crate::output::complaint::complain;
-use crate::output::wall_clock::WallClock;
 use crate::output::{Message, Sense, Start, Summary};
 use crate::system;
 use anyhow::bail;
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::nat::NatEntry;
-use probe_core::model::size_histogram::SizeHistogram;
 use probe_core::model::{SECOND, Time};
 use std::io;
 use tokio::sync::mpsc::UnboundedSender;
@@ -71,6 +72,8 @@ pub(super) struct Observation {
     opened: Time,
     /// `start` was told.
     began: Time,
+    /// Number of times that links were read.
+    links_read: u64,
     next_counters: Time,
     next_progress: Time,
     failures: Vec<String>,
@@ -82,12 +85,13 @@ impl Observation {
         config: WatchConfig,
         opened: Opened,
         record: Option<RecordFile>,
-        clock: WallClock,
+        voice: Voice,
         inputs: UnboundedSender<Input>,
     ) -> anyhow::Result<Self> {
         let senses = senses::relied_on(&opened.tracepoints);
         let mut observation = Self {
-            voice: Voice::new(config.output, &config.selection, config.min_severity, clock),
+            diagnoser: RecordedDiagnoser::new(senses, record, voice.clock())?,
+            voice,
             config,
             datapath: opened.datapath,
             interfaces: opened.interfaces,
@@ -97,11 +101,11 @@ impl Observation {
             settings: opened.settings,
             nat: NatReader::new(inputs.clone()),
             visits: Visits::new(inputs),
-            diagnoser: RecordedDiagnoser::new(senses, record, clock)?,
             tracepoints: opened.tracepoints,
             phase: Phase::Beginning,
             opened: opened.time,
             began: opened.time,
+            links_read: 0,
             next_counters: opened.time,
             next_progress: opened.time,
             failures: Vec::new(),
@@ -109,26 +113,6 @@ impl Observation {
         observation.diagnoser.handle_topology(opened.time, opened.topology);
         observation.note_without_place(opened.time, &opened.without_place);
         Ok(observation)
-    }
-
-    /// `start` was told.
-    pub fn has_begun(&self) -> bool {
-        self.phase != Phase::Beginning
-    }
-
-    /// Everything found at the start is attached.
-    pub fn is_running(&self) -> bool {
-        self.phase == Phase::Running
-    }
-
-    /// When `start` was told.
-    pub fn began(&self) -> Time {
-        self.began
-    }
-
-    /// Packet sizes of all pods so far.
-    pub fn size_histograms(&self) -> anyhow::Result<Vec<SizeHistogram>> {
-        Ok(self.interfaces.size_histograms(&self.datapath, self.diagnoser.topology())?)
     }
 
     /// Reads the ring and the clock.
@@ -172,6 +156,7 @@ impl Observation {
         links: LinksUpdate,
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
+        self.links_read += 1;
         let mut topology = with_uplinks(links.topology, &self.config.selection);
         self.settings.fill(now, &mut topology);
         let difference = self.attachments.update(now, &topology, &links.removed);

@@ -105,6 +105,11 @@ impl RecordedDiagnoser {
         self.diagnoser.topology()
     }
 
+    /// For whoever looks on.
+    pub fn diagnoser(&self) -> &Diagnoser {
+        &self.diagnoser
+    }
+
     pub fn wants_nat(&self) -> bool {
         self.diagnoser.wants_nat()
     }

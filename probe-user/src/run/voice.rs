@@ -19,10 +19,11 @@ pub(super) struct Voice {
     min_severity: Severity,
     loud: LoudFindings,
     listened_to: bool,
+    clock: WallClock,
 }
 
 impl Voice {
-    /// `None` as the form tells nothing: somebody else shows what is seen.
+    /// On standard output; `None` as the form tells nothing: somebody else shows what is seen.
     pub fn new(
         form: Option<OutputForm>,
         selection: &Selection,
@@ -34,8 +35,23 @@ impl Voice {
             Some(OutputForm::Auto | OutputForm::Text) => Box::new(Text::new(io::stdout(), clock)),
             None => Box::new(Silence),
         };
+        Self::through(writer, selection, min_severity, clock)
+    }
+
+    /// To somebody else.
+    pub fn through(
+        writer: Box<dyn Writer>,
+        selection: &Selection,
+        min_severity: Severity,
+        clock: WallClock,
+    ) -> Self {
         let selection = selection.clone();
-        Self { writer, selection, min_severity, loud: LoudFindings::default(), listened_to: true }
+        Self { writer, selection, min_severity, loud: LoudFindings::default(), listened_to: true, clock }
+    }
+
+    /// The clock that times are told by.
+    pub fn clock(&self) -> WallClock {
+        self.clock
     }
 
     /// Tells a message, if it is wanted.
@@ -89,7 +105,7 @@ impl Voice {
             | Message::Diagnosis { .. } => &[],
         };
         for finding in findings {
-            if self.is_selected(finding) {
+            if self.selection.is_about(finding) {
                 self.loud.note(finding);
             }
         }
@@ -106,14 +122,7 @@ impl Voice {
     }
 
     fn wants_finding(&self, finding: &Finding) -> bool {
-        finding.severity >= self.min_severity && self.is_selected(finding)
-    }
-
-    /// Whether a finding is about what was asked for.
-    fn is_selected(&self, finding: &Finding) -> bool {
-        let of_pod = self.wants_pod(finding.pod.as_ref())
-            || finding.pods.iter().any(|pod| self.selection.wants_pod(pod));
-        of_pod && self.selection.wants_place(finding)
+        finding.severity >= self.min_severity && self.selection.is_about(finding)
     }
 
     /// What is nobody's is shown unless somebody was asked for.

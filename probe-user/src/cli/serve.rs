@@ -1,0 +1,60 @@
+//! Options of `serve`. None has a default here: what is not said may stand in the file.
+use super::{HookChoice, LogForm, LogLevel};
+use crate::config::{HistogramPods, PodPattern};
+use clap::Args;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `serve`.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ServeArguments {
+    /// TOML file with the same options, written with _ instead of -; a flag or variable wins over it.
+    #[arg(long, env = "MTUPROBE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Address and port for HTTP [default: 127.0.0.1:14600].
+    #[arg(long, env = "MTUPROBE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// File with the bearer token that opens /findings beyond loopback; without one it stays closed there.
+    #[arg(long, env = "MTUPROBE_FINDINGS_TOKEN_FILE", value_name = "FILE")]
+    pub findings_token_file: Option<PathBuf>,
+
+    /// Pods whose packet sizes are told: all, none, or a list of NAMESPACE/NAME with * and ? [default: all].
+    #[arg(long, env = "MTUPROBE_HISTOGRAM_PODS", value_name = "all|none|NAMESPACE/NAME,…")]
+    pub histogram_pods: Option<HistogramPods>,
+
+    /// Pods with series of their own; more share the series named overflow [default: 500].
+    #[arg(long, env = "MTUPROBE_MAX_PODS", value_name = "NUMBER")]
+    pub max_pods: Option<NonZeroUsize>,
+
+    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
+    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
+    pub pod: Vec<PodPattern>,
+
+    /// Only these interfaces (repeatable); default: every host-side veth, overlay device, bridge port and uplink.
+    #[arg(long, env = "MTUPROBE_INTERFACE", value_delimiter = ',', value_name = "IFACE")]
+    pub interface: Vec<String>,
+
+    /// The uplinks (repeatable); default: the devices of the default routes.
+    #[arg(long, env = "MTUPROBE_UPLINK", value_delimiter = ',', value_name = "IFACE")]
+    pub uplink: Vec<String>,
+
+    /// How to hang on an interface: auto takes TCX wherever the kernel has it [default: auto].
+    #[arg(long, env = "MTUPROBE_HOOK", value_enum)]
+    pub hook: Option<HookChoice>,
+
+    /// Stop after this time, for example 5m.
+    #[arg(long, env = "MTUPROBE_DURATION", value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Form of the log on standard error [default: auto].
+    #[arg(long, env = "MTUPROBE_LOG_FORM", value_enum)]
+    pub log_form: Option<LogForm>,
+
+    /// What is written down [default: info].
+    #[arg(long, env = "MTUPROBE_LOG_LEVEL", value_enum)]
+    pub log_level: Option<LogLevel>,
+}
