@@ -51,6 +51,7 @@ mod stalls;
 mod standing;
 mod subject;
 mod tally;
+mod verification;
 mod vswitch;
 
 pub use coverage::HookCounters;

@@ -5,16 +5,20 @@
 //! control probes between them were answered: loss is not size. What an ICMP error announces is a hint; the next two
 //! probes prove it or refute it.
 mod pace;
+mod probe;
 mod result;
 mod step;
+mod trace;
 
 pub use result::{Found, IcmpVerdict};
 pub use step::{Step, StepVerdict, TooBig};
+pub use trace::{Hop, Trace, TraceAction, Vanishing};
 
 use crate::model::Time;
 use crate::model::flow::Family;
 use pace::Pace;
-use std::collections::BTreeMap;
+use probe::{Fate, Probe};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 /// Losses of one size, each with an answered control probe after it, that prove it too big. RFC 8899 section 5.1.2 has
@@ -22,6 +26,8 @@ use std::net::IpAddr;
 pub const ATTEMPTS: u32 = 5;
 /// Control probes lost in a row that mean the destination does not answer at all.
 const CONTROLS_LOST: u32 = 8;
+/// The same before anything was answered: where a tenth of everything is lost, four in a row are one case in 10,000.
+const FIRST_LOST: u32 = 4;
 /// Bytes of a control probe: room for every header, and as small as an ordinary acknowledgement.
 pub const CONTROL_SIZE: u32 = 128;
 /// Where bisecting begins (RFC 8899 section 5.1.2, `BASE_PLPMTU`; IPv6 guarantees 1280).
@@ -58,21 +64,6 @@ pub enum Action {
     Done,
 }
 
-/// A probe on its way, or past.
-#[derive(Clone, Copy, Debug)]
-struct Probe {
-    size: u32,
-    sent: Time,
-    answered: bool,
-}
-
-/// What is being waited for.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    probe: u16,
-    deadline: Time,
-}
-
 /// A search.
 #[derive(Debug)]
 pub struct Search {
@@ -81,11 +72,11 @@ pub struct Search {
     probes: BTreeMap<u16, Probe>,
     next_probe: u16,
     sent: u32,
-    pending: Option<Pending>,
+    /// Sizes to send next, without waiting for answers in between.
+    queue: VecDeque<u32>,
     steps: Vec<Step>,
     /// The step in work, by its size; `None` before the next is chosen.
     current: Option<u32>,
-    control_due: bool,
     controls_lost: u32,
     hints: Vec<u32>,
     over: bool,
@@ -101,10 +92,9 @@ impl Search {
             probes: BTreeMap::new(),
             next_probe: 1,
             sent: 0,
-            pending: None,
+            queue: VecDeque::new(),
             steps: Vec::new(),
             current: None,
-            control_due: true,
             controls_lost: 0,
             hints: Vec::new(),
             over: false,
@@ -114,68 +104,66 @@ impl Search {
 
     /// What to do now.
     pub fn poll(&mut self, now: Time) -> Action {
+        self.expire(now);
         loop {
             if self.over {
                 return Action::Done;
             }
-            if let Some(pending) = self.pending {
-                if now < pending.deadline {
-                    return Action::Wait(pending.deadline);
+            let deadline = self.first_deadline();
+            let may_send = self.sent < self.bounds.packets && now < self.bounds.end;
+            if self.queue.is_empty() && deadline.is_none() && may_send {
+                self.plan();
+            }
+            match (self.queue.front(), deadline) {
+                (Some(&size), _) if may_send => {
+                    if let Some(wait) = self.pace.wait(now) {
+                        return Action::Wait(wait);
+                    }
+                    self.queue.pop_front();
+                    return self.send(now, size);
                 }
-                self.lose(now, pending.probe);
-                continue;
+                (_, Some(deadline)) => return Action::Wait(deadline),
+                (_, None) => self.over = true,
             }
-            if self.sent >= self.bounds.packets || now >= self.bounds.end {
-                self.over = true;
-                continue;
-            }
-            let Some(size) = self.next_size() else {
-                self.over = true;
-                continue;
-            };
-            if let Some(wait) = self.pace.wait(now) {
-                return Action::Wait(wait);
-            }
-            return self.send(now, size);
         }
     }
 
     /// A probe was answered by its destination.
     pub fn handle_answer(&mut self, now: Time, probe: u16) {
         let Some(known) = self.probes.get_mut(&probe) else { return };
-        if std::mem::replace(&mut known.answered, true) {
+        if std::mem::replace(&mut known.fate, Fate::Answered) == Fate::Answered {
             return;
         }
         let known = *known;
         self.pace.answered(now, now.saturating_sub(known.sent));
-        self.settle(probe);
         if known.size == CONTROL_SIZE {
             self.controls_lost = 0;
         }
         self.step(known.size).answered += 1;
         self.refute(known.size);
+        self.count_losses();
     }
 
     /// A router, or the destination, says that a probe was too big. The quote is of that probe.
     pub fn handle_too_big(&mut self, probe: u16, router: IpAddr, next_hop_mtu: u32) {
-        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
+        let Some(size) = self.size_of(probe) else { return };
         let why = self.implausible(size, next_hop_mtu);
         let plausible = why.is_none();
         self.step(size).note_too_big(TooBig { router, next_hop_mtu, count: 1, implausible: why });
         if plausible {
-            self.settle(probe);
+            self.settle(probe, Fate::Announced);
             self.hints.extend([next_hop_mtu + 1, next_hop_mtu]);
         }
     }
 
     /// The sender's own kernel refuses the size (`EMSGSIZE`).
     pub fn handle_refused(&mut self, probe: u16) {
-        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
+        let Some(size) = self.size_of(probe) else { return };
         self.sent = self.sent.saturating_sub(1);
         let step = self.step(size);
         step.sent = step.sent.saturating_sub(1);
         step.refused = true;
-        self.settle(probe);
+        self.settle(probe, Fate::Refused);
     }
 
     /// A router says that the destination cannot be reached at all.
@@ -194,7 +182,8 @@ impl Search {
     /// The probe that an answer without a number means: the smallest that is still unanswered and not older than
     /// `horizon`, so that no size is taken to have passed that may have not.
     pub fn unnumbered(&self, since: Time) -> Option<u16> {
-        let open = self.probes.iter().filter(|(_, probe)| !probe.answered && probe.sent >= since);
+        let is_open = |probe: &Probe| !matches!(probe.fate, Fate::Answered | Fate::Refused);
+        let open = self.probes.iter().filter(|(_, probe)| is_open(probe) && probe.sent >= since);
         open.min_by_key(|(_, probe)| probe.size).map(|(&number, _)| number)
     }
 
@@ -206,6 +195,11 @@ impl Search {
     /// Packets sent.
     pub fn sent(&self) -> u32 {
         self.sent
+    }
+
+    /// The number after the last probe's.
+    pub fn next_probe(&self) -> u16 {
+        self.next_probe
     }
 
     /// Who said that the destination cannot be reached, and how.
@@ -221,32 +215,52 @@ impl Search {
     fn send(&mut self, now: Time, size: u32) -> Action {
         let probe = self.next_probe;
         self.next_probe += 1;
-        self.probes.insert(probe, Probe { size, sent: now, answered: false });
+        if size == CONTROL_SIZE {
+            for earlier in self.probes.values_mut().filter(|earlier| Some(earlier.size) == self.current) {
+                earlier.control.get_or_insert(probe);
+            }
+        }
+        let fate = Fate::Waiting(now + self.pace.timeout());
+        self.probes.insert(probe, Probe { size, sent: now, fate, control: None });
         self.sent += 1;
         self.step(size).sent += 1;
-        self.pending = Some(Pending { probe, deadline: now + self.pace.timeout() });
         self.pace.sent(now);
         Action::Send { probe, size }
     }
 
-    /// The next probe's size; `None` once the border is found.
-    fn next_size(&mut self) -> Option<u32> {
-        if self.control_due {
-            return Some(CONTROL_SIZE);
-        }
-        let low = self.largest_answered()?;
+    fn first_deadline(&self) -> Option<Time> {
+        let deadline = |probe: &Probe| match probe.fate {
+            Fate::Waiting(deadline) => Some(deadline),
+            Fate::Answered | Fate::Announced | Fate::Refused | Fate::Lost => None,
+        };
+        self.probes.values().filter_map(deadline).min()
+    }
+
+    /// Puts into the queue what is to be sent next; nothing once the border is found.
+    fn plan(&mut self) {
+        let Some(low) = self.largest_answered() else {
+            self.queue.push_back(CONTROL_SIZE);
+            return;
+        };
         if let Some(size) = self.current.filter(|&size| size > low && !self.is_settled(size)) {
-            return Some(size);
+            let unpaired = |probe: &Probe| probe.size == size && probe.control.is_none();
+            let lost = self.step(size).lost;
+            if self.probes.values().any(unpaired) {
+                self.queue.push_back(CONTROL_SIZE);
+            } else if lost == 0 {
+                self.queue.push_back(size);
+            } else {
+                // It is likely too big: the rest of the proof without waiting for each loss.
+                let pairs = if self.pace.is_slow() { 1 } else { ATTEMPTS - lost };
+                self.queue.extend((0..pairs).flat_map(|_| [size, CONTROL_SIZE]));
+            }
+            return;
         }
         // What the own device refuses is asked first: it costs no packet.
         let above = self.bounds.ceiling + 1;
-        let size = if above <= u32::from(u16::MAX) && !self.steps.iter().any(|step| step.size == above) {
-            above
-        } else {
-            self.choose(low)?
-        };
-        self.current = Some(size);
-        Some(size)
+        let is_asked = above > u32::from(u16::MAX) || self.steps.iter().any(|step| step.size == above);
+        self.current = if is_asked { self.choose(low) } else { Some(above) };
+        self.queue.extend(self.current);
     }
 
     fn choose(&mut self, low: u32) -> Option<u32> {
@@ -267,36 +281,50 @@ impl Search {
         base.filter(|&base| within(base)).or(Some(low + (high - low) / 2))
     }
 
-    fn lose(&mut self, now: Time, probe: u16) {
-        self.pending = None;
-        let Some(size) = self.probes.get(&probe).map(|known| known.size) else { return };
-        if size == CONTROL_SIZE {
+    /// What was not answered in time is lost.
+    fn expire(&mut self, now: Time) {
+        let mut controls = 0;
+        let mut is_any = false;
+        for probe in self.probes.values_mut() {
+            if matches!(probe.fate, Fate::Waiting(deadline) if deadline <= now) {
+                probe.fate = Fate::Lost;
+                is_any = true;
+                controls += u32::from(probe.size == CONTROL_SIZE);
+            }
+        }
+        if !is_any {
+            return;
+        }
+        for _ in 0..controls {
             self.controls_lost += 1;
             self.pace.control_lost(now);
-            self.over |= self.controls_lost >= CONTROLS_LOST;
-            // What was lost beside a lost control probe says nothing about its size.
-            if let Some(size) = self.current {
-                let step = self.step(size);
-                step.lost = step.lost.saturating_sub(u32::from(std::mem::take(&mut step.doubtful)));
-            }
-        } else {
-            let step = self.step(size);
-            step.lost += 1;
-            step.doubtful = true;
-            self.control_due = true;
         }
+        let enough = if self.largest_answered().is_some() { CONTROLS_LOST } else { FIRST_LOST };
+        self.over |= self.controls_lost >= enough;
+        self.count_losses();
     }
 
     /// Waits no longer for a probe.
-    fn settle(&mut self, probe: u16) {
-        if self.pending.is_some_and(|pending| pending.probe == probe) {
-            self.pending = None;
+    fn settle(&mut self, probe: u16, fate: Fate) {
+        if let Some(known) = self.probes.get_mut(&probe).filter(|known| known.fate != Fate::Answered) {
+            known.fate = fate;
         }
-        if self.size_of(probe) == Some(CONTROL_SIZE) {
-            self.control_due = false;
-            if let Some(size) = self.current {
-                self.step(size).doubtful = false;
-            }
+        self.count_losses();
+    }
+
+    /// Counts for each size what was lost while the control probe right after it was answered: what was lost beside a lost
+    /// control probe says nothing about size.
+    fn count_losses(&mut self) {
+        let counts = |probe: &Probe| {
+            let control = probe.control.and_then(|control| self.probes.get(&control));
+            probe.fate == Fate::Lost && control.is_some_and(|control| control.fate == Fate::Answered)
+        };
+        for step in &mut self.steps {
+            let lost = self.probes.values().filter(|probe| probe.size == step.size && counts(probe)).count();
+            step.lost = u32::try_from(lost).unwrap_or(u32::MAX);
+        }
+        if self.current.is_some_and(|size| self.is_settled(size)) {
+            self.queue.clear();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The observation: every input in one loop, results to the output.
 
+mod absence;
 mod attachments;
 mod check;
 mod companion;

@@ -25,6 +25,21 @@ fn an_unknown_interface_is_refused() -> Result<()> {
 }
 
 #[test]
+fn a_pod_that_is_not_there_is_told_of() -> Result<()> {
+    let network = Plan::new().pod(Pod::routed("pod")).build()?;
+    let pod = network.lab().full_name("pod");
+    let there = format!("there are {pod}");
+    Run::command(network.node(), &["check", "--pod", "nosuch"]).to_end()?.expect_refusal(&there)?;
+    let report = Run::command(network.node(), &["check", "--pod", &pod, "--pod", "a/*"]).to_end()?;
+    assert_eq!(report.exit_status(), Some(0), "{}", report.evidence());
+    assert!(report.stderr().contains("no pod a/*"), "{}", report.evidence());
+    let report = Run::watch(network.node()).with(&["--pod", "nosuch"]).start()?.stop()?;
+    assert_eq!(report.exit_status(), Some(0), "{}", report.evidence());
+    assert!(report.stderr().contains("no pod nosuch on this node"), "{}", report.evidence());
+    Ok(())
+}
+
+#[test]
 fn bad_usage_is_refused() -> Result<()> {
     let network = Plan::new().build()?;
     for arguments in [&["--hook", "nosuch"][..], &["--duration", "soon"], &["--nosuch"], &["--output", "xml"]]

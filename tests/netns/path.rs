@@ -1,4 +1,7 @@
 //! `path`: the largest packet that reaches a destination, exact to the byte, whatever the routers say.
+mod services;
+mod trail;
+
 use anyhow::{Context as _, Result, ensure};
 use mtuprobe_tests::probe::{Report, Run};
 use mtuprobe_tests::topology::{Family, Namespace, Network, OuterDf, Overlay, Plan, Pod};
@@ -37,10 +40,15 @@ fn expect(
     black_hole: bool,
 ) -> Result<Value> {
     let (report, line) = path(network, arguments)?;
-    ensure!(line["mtu"] == mtu && line["exact"] == true, "{arguments:?}\n{}", report.evidence());
+    as_expected(&report, &line, mtu, icmp, black_hole)?;
+    Ok(line)
+}
+
+fn as_expected(report: &Report, line: &Value, mtu: u32, icmp: Option<&str>, black_hole: bool) -> Result<()> {
+    ensure!(line["mtu"] == mtu && line["exact"] == true, "{}", report.evidence());
     ensure!(line["icmp"].as_str() == icmp && line["black_hole"] == black_hole, "{}", report.evidence());
     ensure!(report.exit_status() == Some(i32::from(black_hole)), "{}", report.evidence());
-    Ok(line)
+    Ok(())
 }
 
 fn learned(namespace: &Namespace) -> Result<String> {
@@ -80,37 +88,83 @@ fn routers_that_stay_silent() -> Result<()> {
     network.filter_packet_too_big("router", "output")?;
     for family in Family::ALL {
         let address = network.address("far", family)?;
-        expect(&network, &[&address.to_string()], FAR, Some("silent"), true)?;
-        expect(&network, &[&with_port(address)], FAR, Some("silent"), true)?;
+        for asked in [address.to_string(), with_port(address)] {
+            let line = expect(&network, &[&asked], FAR, Some("silent"), true)?;
+            // The router before the small link answers a probe that ends there, and nobody behind it.
+            let router = network.address("router", family)?.to_string();
+            let vanishes = &line["vanishes"];
+            assert_eq!(
+                (&vanishes["size"], &vanishes["after"]["hop"]),
+                (&(FAR + 1).into(), &3.into()),
+                "{line}"
+            );
+            assert_eq!(vanishes["after"]["address"], router.as_str(), "{line}");
+            assert_eq!(vanishes["before"]["hop"], 4, "{line}");
+        }
     }
     Ok(())
 }
 
 #[test]
-fn routers_that_lie() -> Result<()> {
-    for announced in [0, 68, 9000] {
-        let network = far()?;
-        network.namespace("router")?.nft(&format!(
-            "table inet lie {{ chain output {{ type filter hook output priority 0; policy accept;
-                icmp type destination-unreachable icmp code frag-needed icmp mtu set {announced}
-                icmpv6 type packet-too-big icmpv6 mtu set {announced}
-            }}
-}}"
-        ))?;
-        for family in Family::ALL {
-            let address = network.address("far", family)?;
-            let (report, _) = path(&network, &[&address.to_string()])?;
-            let lies = report
-                .lines_of("step")
-                .filter_map(|step| step["too_big"].as_array())
-                .flatten()
-                .filter(|error| error["next_hop_mtu"] == announced && error["verdict"] == "implausible")
-                .count();
-            ensure!(lies > 0, "the router did not lie: {}", report.evidence());
-            expect(&network, &[&address.to_string()], FAR, Some("implausible"), true)?;
+fn a_router_that_limits_its_errors() -> Result<()> {
+    let network = far()?;
+    // By number instead of by time: each fourth packet is answered.
+    network.namespace("router")?.nft(
+        "table inet slow { chain output { type filter hook output priority 0; policy accept;
+            icmp type destination-unreachable numgen inc mod 4 < 3 counter drop
+            icmpv6 type packet-too-big numgen inc mod 4 < 3 counter drop
+        }
+}",
+    )?;
+    for family in Family::ALL {
+        let address = network.address("far", family)?;
+        for asked in [address.to_string(), with_port(address)] {
+            let line = expect(&network, &[&asked], FAR, Some("works"), false)?;
+            let number = |name: &str| line["errors"][name].as_u64().unwrap_or(0);
+            ensure!(number("received") > 0 && number("received") < number("expected"), "{line}");
         }
     }
     Ok(())
+}
+
+/// The router announces another size than the one that passes.
+fn lie(announced: u32) -> Result<()> {
+    let network = far()?;
+    network.namespace("router")?.nft(&format!(
+        "table inet lie {{ chain output {{ type filter hook output priority 0; policy accept;
+            icmp type destination-unreachable icmp code frag-needed icmp mtu set {announced}
+            icmpv6 type packet-too-big icmpv6 mtu set {announced}
+        }}
+}}"
+    ))?;
+    for family in Family::ALL {
+        let address = network.address("far", family)?;
+        let (report, line) = path(&network, &[&address.to_string()])?;
+        as_expected(&report, &line, FAR, Some("implausible"), true)?;
+        let lies = report
+            .lines_of("step")
+            .filter_map(|step| step["too_big"].as_array())
+            .flatten()
+            .filter(|error| error["next_hop_mtu"] == announced && error["verdict"] == "implausible")
+            .count();
+        ensure!(lies > 0, "the router did not lie: {}", report.evidence());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_router_that_announces_no_size() -> Result<()> {
+    lie(0)
+}
+
+#[test]
+fn a_router_that_announces_less_than_anything_carries() -> Result<()> {
+    lie(68)
+}
+
+#[test]
+fn a_router_that_announces_more_than_it_dropped() -> Result<()> {
+    lie(9000)
 }
 
 #[test]
@@ -156,7 +210,11 @@ fn a_smaller_host_end_drops_silently() -> Result<()> {
     for family in Family::ALL {
         let address = network.address("server", family)?;
         // A veth takes four bytes more, for a VLAN tag.
-        expect(&network, &[&with_port(address)], 1404, Some("silent"), true)?;
+        let line = expect(&network, &[&with_port(address)], 1404, Some("silent"), true)?;
+        assert_eq!(
+            (&line["vanishes"]["after"], &line["vanishes"]["before"]["hop"]),
+            (&Value::Null, &1.into())
+        );
     }
     Ok(())
 }

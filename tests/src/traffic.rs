@@ -5,6 +5,7 @@
 pub mod datagram;
 pub mod echo;
 pub mod flood;
+pub mod reflector;
 pub mod server;
 mod socket_option;
 pub mod stream;
@@ -12,6 +13,7 @@ pub mod stream;
 pub use datagram::{Datagrams, Delivery, Df};
 pub use echo::{Echo, Pings};
 pub use flood::flood;
+pub use reflector::Reflector;
 pub use server::Server;
 pub use stream::{Exchange, Transfer};
 

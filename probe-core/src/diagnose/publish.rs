@@ -5,6 +5,7 @@ use super::fault::{Fault, Joint, Judgement};
 use super::latent::Mismatch;
 use super::rules::{self, Case, Teller, Telling};
 use super::short_id;
+use super::verification::of_mismatch;
 use crate::model::finding::{
     Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, LimitAt, LimitHow,
     Outcome, Severity, State,
@@ -189,7 +190,8 @@ pub(crate) fn latent_finding(
 ) -> Option<Finding> {
     let rule = rules::rule(mismatch.kind)?;
     let Teller::Latent(tell) = rule.tell else { return None };
-    let Telling { title, explanation, fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
+    let Telling { title, explanation, mut fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
+    fixes.push(of_mismatch(mismatch.pod.as_ref()));
     let id = latent_id(mismatch);
     Some(Finding {
         cause: Some(causes::of_mismatch(topology, mismatch, &id, &title)),

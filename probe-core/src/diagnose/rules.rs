@@ -19,8 +19,8 @@ pub mod veth_mtu_mismatch;
 use super::exceptions::Suspicion;
 use super::fault::{Fault, Judgement};
 use super::latent::Mismatch;
+use super::verification::verification;
 use crate::model::finding::{Direction, Fix, FixWhen, Kind, Reason};
-use crate::model::flow::Family;
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
 use std::collections::BTreeSet;
@@ -190,26 +190,9 @@ impl Case<'_> {
         inside(pod, &format!("ip link set {} mtu {mtu}", pod.pod_interface.as_deref()?))
     }
 
-    /// A command that shows whether the limit is gone: the largest packet that should pass, with DF.
+    /// How to see whether `size` bytes pass again.
     fn verify(&self, size: u32) -> Fix {
-        let (header, option) = match self.fault.key.family {
-            Family::Ipv4 => (28, "-4"),
-            Family::Ipv6 => (48, "-6"),
-        };
-        let payload = size.saturating_sub(header);
-        let flow = self.fault.flows.keys().next();
-        let ping = |address| format!("ping {option} -M do -c 3 -s {payload} {address}");
-        let command = flow.and_then(|flow| match (self.fault.key.direction, &self.fault.pod) {
-            (Direction::FromPod, Some(pod)) => inside(pod, &ping(flow.dst)),
-            (Direction::FromPod, None) => None,
-            (Direction::FromHost | Direction::ToPod, _) => Some(ping(flow.dst)),
-            (Direction::ToHost, _) => Some(ping(flow.src)),
-        });
-        Fix {
-            when: FixWhen::Verify,
-            command,
-            text: format!("{size}-byte packets pass with DF set, and mtuprobe closes this finding"),
-        }
+        verification(self, Some(size))
     }
 }
 

@@ -58,6 +58,11 @@ impl Pace {
         self.interval = (self.interval * 4).min(SLOW);
     }
 
+    /// Whether several control probes were lost lately.
+    pub fn is_slow(&self) -> bool {
+        self.interval > SHORTEST_TIMEOUT
+    }
+
     pub fn timeout(&self) -> Time {
         let measured = self.round_trip.map(|(smoothed, variation)| smoothed + 4 * variation);
         measured.map_or(FIRST_TIMEOUT, |time| time.clamp(SHORTEST_TIMEOUT, LONGEST_TIMEOUT))

@@ -66,13 +66,11 @@ pub struct Step {
     pub refused: bool,
     /// Probes lost while a control probe right after them was answered.
     pub(super) lost: u32,
-    /// The last loss awaits its control probe.
-    pub(super) doubtful: bool,
 }
 
 impl Step {
     pub(super) fn new(size: u32) -> Self {
-        Self { size, sent: 0, answered: 0, too_big: Vec::new(), refused: false, lost: 0, doubtful: false }
+        Self { size, sent: 0, answered: 0, too_big: Vec::new(), refused: false, lost: 0 }
     }
 
     /// What is known of it.
@@ -83,7 +81,7 @@ impl Step {
             StepVerdict::Refused
         } else if self.too_big.iter().any(|too_big| too_big.implausible.is_none()) {
             StepVerdict::Announced
-        } else if self.lost >= ATTEMPTS && !self.doubtful {
+        } else if self.lost >= ATTEMPTS {
             StepVerdict::Silent
         } else {
             StepVerdict::Open

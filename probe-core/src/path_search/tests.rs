@@ -26,7 +26,7 @@ impl Path {
         self.timed(seed).0
     }
 
-    /// The search at its end, and how long it took.
+    /// The search when it was over, and how long it took.
     fn timed(self, seed: u64) -> (Search, Time) {
         let mut random = seed;
         let mut lost = move |per_mille: u64| {
@@ -111,6 +111,17 @@ fn loss_is_not_size() {
             assert_eq!((found.mtu, found.is_exact()), (mtu, true), "seed {seed} {path:?}");
         }
     }
+}
+
+#[test]
+fn loss_takes_seconds_and_not_minutes() {
+    let mut longest = 0;
+    for seed in 0..300 {
+        let (search, took) = Path { loss: 25, ..Path::of(1400) }.timed(seed);
+        assert_eq!(search.found().map(|found| found.mtu), Some(1400));
+        longest = took.max(longest);
+    }
+    assert!(longest < 25 * SECOND, "{} ms", longest / 1_000_000);
 }
 
 #[test]

@@ -66,6 +66,11 @@ impl Selection {
         of_pod && self.wants_place(finding)
     }
 
+    /// What was asked for and is none of these pods.
+    pub fn without_pod<'a>(&'a self, pods: &[Pod]) -> impl Iterator<Item = &'a PodPattern> {
+        self.pods.iter().filter(|pattern| !pods.iter().any(|pod| pattern.matches(pod)))
+    }
+
     /// Whether findings of a pod are wanted.
     pub fn wants_pod(&self, pod: &Pod) -> bool {
         self.pods.is_empty() || self.pods.iter().any(|pattern| pattern.matches(pod))

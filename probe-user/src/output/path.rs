@@ -5,7 +5,7 @@ use crate::datapath::links::WayOut;
 use crate::probing::Ends;
 use probe_core::model::pmtu_exception::PmtuException;
 use probe_core::model::pod::Pod;
-use probe_core::path_search::{Found, IcmpVerdict, Step, StepVerdict};
+use probe_core::path_search::{Found, Hop, IcmpVerdict, Step, StepVerdict, Vanishing};
 use std::io::{self, Write};
 
 pub use wire::json_lines;
@@ -31,6 +31,10 @@ pub struct PathReport {
     pub steps: Vec<Step>,
     /// The result.
     pub found: Found,
+    /// Where larger packets vanish, if nobody tells and the routers on the way let themselves be seen.
+    pub vanishing: Option<Vanishing>,
+    /// What was tried before and not answered.
+    pub unanswered: Vec<String>,
     /// Path MTUs to the destination that the kernel had learned before.
     pub learned: Vec<PmtuException>,
     /// Those that the search caused.
@@ -49,6 +53,13 @@ impl PathReport {
         (f64::from(self.gain()) / f64::from(payload) * 1000.0).round() / 10.0
     }
 
+    /// How many packets were sent that are too big for the path, and how many ICMP errors came back about them.
+    pub fn errors(&self) -> (u32, u32) {
+        let beyond = || self.steps.iter().filter(|step| step.size > self.found.mtu);
+        let heard = beyond().flat_map(|step| &step.too_big).map(|too_big| too_big.count).sum();
+        (beyond().map(|step| step.sent).sum(), heard)
+    }
+
     fn is_full(&self) -> bool {
         self.found.mtu >= self.ceiling
     }
@@ -61,7 +72,13 @@ impl PathReport {
             (None, _) if self.is_full() => format!("the path carries all that this sender sends ({ceiling})"),
             (None, _) => format!("not finished: at least {mtu} passes"),
             (Some(IcmpVerdict::Works), Some((router, announced))) => {
-                format!("the path is smaller, and the sender is told: {router} announces {announced}")
+                let (sent, heard) = self.errors();
+                let share = if heard < sent {
+                    format!(", in answer to {heard} of {sent} packets that are too big")
+                } else {
+                    String::new()
+                };
+                format!("the path is smaller, and the sender is told: {router} announces {announced}{share}")
             }
             (Some(IcmpVerdict::Implausible), Some((router, announced))) => {
                 format!(
@@ -94,6 +111,9 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
         ends.dst,
         ends.method.name()
     )?;
+    for text in &report.unanswered {
+        writeln!(stream, "tried    {text}")?;
+    }
     writeln!(stream, "    size  sent  answered")?;
     for step in &report.steps {
         writeln!(
@@ -112,6 +132,9 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
     };
     writeln!(stream, "result   {exact} ({} packets sent)", report.sent)?;
     writeln!(stream, "verdict  {}", report.verdict())?;
+    if let Some(vanishing) = &report.vanishing {
+        writeln!(stream, "where    {}", whereabouts(vanishing))?;
+    }
     if found.icmp.is_some() {
         writeln!(
             stream,
@@ -136,6 +159,22 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn whereabouts(vanishing: &Vanishing) -> String {
+    let Vanishing { size, after, before } = vanishing;
+    let hop = |hop: &Hop| format!("hop {} ({})", hop.distance, hop.address);
+    match after {
+        Some(after) => format!(
+            "packets of {size} reach {} and not {}: what is between them, or that hop's own way out, drops them",
+            hop(after),
+            hop(before)
+        ),
+        None => format!(
+            "packets of {size} do not reach {}: the link to it, or what is on this node before it, drops them",
+            hop(before)
+        ),
+    }
 }
 
 fn remark(report: &PathReport, step: &Step) -> String {

@@ -18,6 +18,11 @@ pub enum Heard {
         /// What is announced.
         next_hop_mtu: u32,
     },
+    /// A probe met more hops than it was allowed.
+    Expired {
+        /// Number of the quoted probe.
+        probe: u16,
+    },
     /// The destination cannot be reached.
     Unreachable {
         /// Number of the quoted probe.
@@ -59,7 +64,7 @@ pub fn heard_error(ends: &Ends, from: IpAddr, message: &[u8]) -> Option<Heard> {
         (Family::Ipv4, 3, 9 | 10 | 13) | (Family::Ipv6, 1, 1 | 5 | 6) => unreachable("prohibits it"),
         (Family::Ipv4, 3, 0 | 6 | 11) | (Family::Ipv6, 1, 0) => unreachable("has no route to it"),
         (Family::Ipv4, 3, _) | (Family::Ipv6, 1, _) => unreachable("cannot reach it"),
-        (Family::Ipv4, 11, _) | (Family::Ipv6, 3, _) => unreachable("says that it is too many hops away"),
+        (Family::Ipv4, 11, 0) | (Family::Ipv6, 3, 0) => Some(Heard::Expired { probe }),
         (_, _, _) => None,
     }
 }

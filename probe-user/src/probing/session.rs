@@ -1,11 +1,11 @@
-//! Carries out a search with raw sockets.
+//! Carries out a search, and what follows it, with raw sockets.
 use super::answer::{self, Heard};
 use super::tcp::{Connection, Segment};
 use super::{Ends, Method, socket, wire};
 use crate::output::wall_clock::monotonic_now;
 use probe_core::model::flow::Family;
 use probe_core::model::{SECOND, Time};
-use probe_core::path_search::{Action, Search};
+use probe_core::path_search::{Action, Search, Trace, TraceAction};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -109,11 +109,42 @@ impl Session {
                 Action::Done => return Ok(()),
                 Action::Wait(until) => {
                     self.wait(until.saturating_sub(now))?;
-                    self.hear(search)?;
+                    for (heard, from) in self.hear()? {
+                        tell(search, heard, from);
+                    }
                 }
                 Action::Send { probe, size } => {
-                    self.send(search, probe, size)?;
+                    if !self.send(probe, size, wire::HOP_LIMIT)? {
+                        search.handle_refused(probe);
+                    }
                     progress(search);
+                }
+            }
+        }
+    }
+
+    /// Follows large packets along the hops to the end.
+    ///
+    /// # Errors
+    /// The destination cannot be reached any more, or a socket fails.
+    pub fn follow(&mut self, trace: &mut Trace) -> Result<(), ProbingError> {
+        loop {
+            let now = monotonic_now();
+            match trace.poll(now) {
+                TraceAction::Done => return Ok(()),
+                TraceAction::Wait(until) => {
+                    self.wait(until.saturating_sub(now))?;
+                    for (heard, from) in self.hear()? {
+                        match heard {
+                            Heard::Answer(probe) => trace.handle_arrived(monotonic_now(), probe, from),
+                            Heard::Expired { probe } => trace.handle_expired(monotonic_now(), probe, from),
+                            // The search has judged what is announced.
+                            Heard::TooBig { .. } | Heard::Unreachable { .. } => {}
+                        }
+                    }
+                }
+                TraceAction::Send { probe, size, hops } => {
+                    self.send(probe, size, hops)?;
                 }
             }
         }
@@ -129,24 +160,22 @@ impl Session {
         Ok(())
     }
 
-    fn send(&mut self, search: &mut Search, probe: u16, size: u32) -> Result<(), ProbingError> {
+    /// False if our own kernel refuses the size.
+    fn send(&mut self, probe: u16, size: u32, hops: u8) -> Result<bool, ProbingError> {
         let position =
             self.connection.as_mut().map(|connection| connection.position(monotonic_now(), probe, size));
-        let packet = wire::probe(&self.ends, probe, size, position.as_ref());
+        let packet = wire::probe(&self.ends, probe, size, hops, position.as_ref());
         let mut to = self.destination;
         to.set_ip(self.ends.dst);
         // A port would be taken for a protocol.
         to.set_port(0);
-        let Err(error) = self.sender.send_to(&packet, to) else { return Ok(()) };
+        let Err(error) = self.sender.send_to(&packet, to) else { return Ok(true) };
         match error.raw_os_error() {
-            Some(libc::EMSGSIZE) => search.handle_refused(probe),
+            Some(libc::EMSGSIZE) => Ok(false),
             // A device of our own dropped it, or a filter did: lost like any other.
-            Some(libc::ENOBUFS | libc::EPERM) => {}
-            _ => {
-                return Err(ProbingError::Unreachable { destination: self.ends.dst, source: error });
-            }
+            Some(libc::ENOBUFS | libc::EPERM) => Ok(true),
+            _ => Err(ProbingError::Unreachable { destination: self.ends.dst, source: error }),
         }
-        Ok(())
     }
 
     fn wait(&self, nanoseconds: Time) -> Result<(), ProbingError> {
@@ -155,18 +184,18 @@ impl Session {
             .map_err(|source| ProbingError::Socket { operation: "wait for answers", source })
     }
 
-    fn hear(&mut self, search: &mut Search) -> Result<(), ProbingError> {
+    /// What came in since, and from whom.
+    fn hear(&mut self) -> Result<Vec<(Heard, IpAddr)>, ProbingError> {
         let family = self.ends.family();
+        let mut all = Vec::new();
         while let Some((length, from)) = receive(&self.icmp, &mut self.buffer) {
             let heard = socket::payload(family, &self.buffer[..length])
                 .and_then(|message| answer::heard(&self.ends, from, message));
-            if let Some(heard) = heard {
-                tell(search, heard, from);
-            }
+            all.extend(heard.map(|heard| (heard, from)));
         }
         while receive(&self.port, &mut self.buffer).is_some() {
             if self.ends.method == Method::Udp {
-                tell(search, Heard::Answer(None), self.ends.dst);
+                all.push((Heard::Answer(None), self.ends.dst));
             }
         }
         let mut is_reset = false;
@@ -176,15 +205,13 @@ impl Session {
                     .filter(|_| from == self.ends.dst)
                     .and_then(|segment| connection.hear(segment));
                 is_reset |= segment == Some(Segment::Reset);
-                if let Some(heard) = segment.and_then(Segment::heard) {
-                    tell(search, heard, from);
-                }
+                all.extend(segment.and_then(Segment::heard).map(|heard| (heard, from)));
             }
         }
         if is_reset && self.connections < CONNECTIONS {
             self.connect()?;
         }
-        Ok(())
+        Ok(all)
     }
 }
 
@@ -222,6 +249,9 @@ fn tell(search: &mut Search, heard: Heard, from: IpAddr) {
             search.handle_too_big(probe, from, next_hop_mtu);
         }
         Heard::TooBig { .. } => {}
+        Heard::Expired { probe } => {
+            search.handle_unreachable(probe, from, "says that it is too many hops away");
+        }
         Heard::Unreachable { probe, what } => search.handle_unreachable(probe, from, what),
     }
 }

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 /// DF in the flags of an IPv4 header.
 const DF: u16 = 0x4000;
-const HOP_LIMIT: u8 = 64;
+/// Hops of a probe that is to arrive.
+pub const HOP_LIMIT: u8 = 64;
 const TCP_ACK: u8 = 0x10;
 /// Bytes of an IPv4 header without options, and of an IPv6 header.
 pub const fn ip_header(family: Family) -> usize {
@@ -34,13 +35,13 @@ impl Position {
     }
 }
 
-/// A probe of `size` bytes at layer 3. `position` is that of the connection, for TCP.
-pub fn probe(ends: &Ends, probe: u16, size: u32, position: Option<&Position>) -> Vec<u8> {
+/// A probe of `size` bytes at layer 3 that may make so many hops. `position` is that of the connection, for TCP.
+pub fn probe(ends: &Ends, probe: u16, size: u32, hops: u8, position: Option<&Position>) -> Vec<u8> {
     let family = ends.family();
     let header = ip_header(family);
     let mut packet = vec![0; size as usize];
     let (ip, rest) = packet.split_at_mut(header.min(size as usize));
-    network_header(ends, probe, size, ip);
+    network_header(ends, probe, size, hops, ip);
     let transport = match ends.method {
         Method::Icmp => icmp(ends, probe, rest),
         Method::Udp => udp(ends, rest),
@@ -63,7 +64,7 @@ pub fn probe(ends: &Ends, probe: u16, size: u32, position: Option<&Position>) ->
     packet
 }
 
-fn network_header(ends: &Ends, probe: u16, size: u32, ip: &mut [u8]) {
+fn network_header(ends: &Ends, probe: u16, size: u32, hops: u8, ip: &mut [u8]) {
     let size = u16::try_from(size).unwrap_or(u16::MAX);
     let protocol = ends.method.number(ends.family());
     match (ends.src, ends.dst) {
@@ -72,7 +73,7 @@ fn network_header(ends: &Ends, probe: u16, size: u32, ip: &mut [u8]) {
             ip[2..4].copy_from_slice(&size.to_be_bytes());
             ip[4..6].copy_from_slice(&probe.to_be_bytes());
             ip[6..8].copy_from_slice(&DF.to_be_bytes());
-            ip[8] = HOP_LIMIT;
+            ip[8] = hops;
             ip[9] = protocol;
             ip[12..16].copy_from_slice(&src.octets());
             ip[16..20].copy_from_slice(&dst.octets());
@@ -81,7 +82,7 @@ fn network_header(ends: &Ends, probe: u16, size: u32, ip: &mut [u8]) {
             ip[0] = 0x60;
             ip[4..6].copy_from_slice(&size.saturating_sub(40).to_be_bytes());
             ip[6] = protocol;
-            ip[7] = HOP_LIMIT;
+            ip[7] = hops;
             ip[8..24].copy_from_slice(&octets(src));
             ip[24..40].copy_from_slice(&octets(dst));
         }
@@ -185,7 +186,7 @@ mod tests {
             for family in [Family::Ipv4, Family::Ipv6] {
                 let ends = ends(method, family);
                 for size in [128, 1399, 1400] {
-                    let packet = probe(&ends, 7, size, Some(&POSITION));
+                    let packet = probe(&ends, 7, size, HOP_LIMIT, Some(&POSITION));
                     assert_eq!(packet.len(), size as usize);
                     let transport = &packet[ip_header(family)..];
                     // Summed with its own checksum, a right packet gives zero.
@@ -200,7 +201,7 @@ mod tests {
         for method in [Method::Icmp, Method::Udp, Method::Tcp] {
             for family in [Family::Ipv4, Family::Ipv6] {
                 let ends = ends(method, family);
-                let packet = probe(&ends, 513, 1400, Some(&POSITION));
+                let packet = probe(&ends, 513, 1400, HOP_LIMIT, Some(&POSITION));
                 let mut error = match family {
                     Family::Ipv4 => vec![3, 4, 0, 0, 0, 0, 0x05, 0x14],
                     Family::Ipv6 => vec![2, 0, 0, 0, 0, 0, 0x05, 0x14],

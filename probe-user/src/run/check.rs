@@ -1,11 +1,13 @@
 //! `check`: everything that an MTU depends on is read once, and told.
 mod survey;
 
+use super::absence::no_pod;
 use super::opening::with_uplinks;
 use super::verdict::{LoudFindings, Verdict};
 use crate::cli::OutputForm;
 use crate::config::CheckConfig;
 use crate::output::check::{self, Checked};
+use crate::output::complaint::complain;
 use crate::output::wall_clock::{WallClock, monotonic_now};
 use crate::system;
 use anyhow::{Context as _, bail};
@@ -24,6 +26,12 @@ pub fn check(config: &CheckConfig) -> anyhow::Result<Verdict> {
     if survey.node.interfaces.is_empty() {
         bail!("read links: there is no interface in this network namespace");
     }
+    let absent: Vec<String> =
+        config.selection.without_pod(&survey.node.pods).map(|pod| no_pod(pod, &survey.node.pods)).collect();
+    if !absent.is_empty() && absent.len() == config.selection.pods.len() {
+        bail!("{}", absent.join("; "));
+    }
+    absent.iter().for_each(|absent| complain(absent));
     let mut reaches = reach::reaches(&survey);
     let now = monotonic_now();
     let mut findings = consequence::findings(&survey, &reaches, now);

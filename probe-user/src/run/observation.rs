@@ -3,6 +3,7 @@
 mod view;
 
 use super::Input;
+use super::absence::no_pod;
 use super::attachments::{self, Attachments};
 use super::evidence::Evidence;
 use super::namespaces::Namespaces;
@@ -292,6 +293,10 @@ impl Observation {
                 bail!("nothing can be observed: {why}, and no tracepoint works");
             }
             self.tell(Message::Attached { time: now, count, took: now.saturating_sub(self.opened) })?;
+            let pods = &self.diagnoser.topology().pods;
+            for pattern in self.config.selection.without_pod(pods) {
+                complain(&format_args!("{}; it is observed as soon as it comes", no_pod(pattern, pods)));
+            }
         }
         if self.phase != Phase::Beginning {
             for attachments::Event { interface, pod } in self.attachments.came(now) {

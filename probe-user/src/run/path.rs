@@ -16,7 +16,7 @@ use origin::Origin;
 use probe_core::model::Time;
 use probe_core::model::flow::Family;
 use probe_core::model::pmtu_exception::PmtuException;
-use probe_core::path_search::{Bounds, CONTROL_SIZE, Search};
+use probe_core::path_search::{Bounds, CONTROL_SIZE, Found, Search, Trace};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
@@ -55,36 +55,96 @@ pub fn path(config: &PathConfig) -> anyhow::Result<Verdict> {
     Ok(if report.found.black_hole { Verdict::Loud } else { Verdict::Quiet })
 }
 
-/// Searches from the calling thread's namespace.
+/// Searches from the calling thread's namespace: each address that there is a route to, until one answers.
 fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> anyhow::Result<PathReport> {
-    let (address, way) = destination
-        .addresses
-        .iter()
-        .find_map(|&address| way_out(address.ip()).transpose().map(|way| way.map(|way| (address, way))))
-        .with_context(|| format!("reach {}: no route from {}", destination.text, origin.name))?
-        .context("read the route")?;
-    let ceiling = ceiling(address.ip(), &way);
-    if ceiling <= CONTROL_SIZE {
-        bail!("reach {}: {} has an MTU of {ceiling}", destination.text, way.interface);
-    }
-    let before = exceptions_towards(address.ip())?;
-    let mut silent = Vec::new();
     let end = monotonic_now() + Time::try_from(config.timeout.as_nanos()).unwrap_or(Time::MAX / 2);
-    for (method, port) in methods(config.protocol, destination)? {
-        let target = SocketAddr::new(address.ip(), port);
-        let target = if address.ip().is_ipv6() { with_port(address, port) } else { target };
-        let mut session = match Session::open(method, target) {
-            Ok(session) => session,
-            Err(ProbingError::NoConnection { source, .. }) => {
-                silent.push(format!("tcp port {port}: {source}"));
-                continue;
-            }
-            Err(error) => return Err(error.into()),
+    let mut silent = Vec::new();
+    for &address in &destination.addresses {
+        let Some(way) = way_out(address.ip()).context("read the route")? else {
+            silent.push(format!("{}: no route", address.ip()));
+            continue;
         };
-        let family = Family::of(address.ip());
-        let mut search = Search::new(Bounds { family, ceiling, packets: PACKETS, end });
-        let shows = config.output != OutputForm::Json && io::stderr().is_terminal();
-        session.run(&mut search, |search| {
+        let told = silent.len();
+        let attempt = Attempt { config, destination, origin, address, way, end };
+        if let Some(report) = attempt.measure(&mut silent)? {
+            return Ok(report);
+        }
+        if destination.addresses.len() > 1 {
+            silent.iter_mut().skip(told).for_each(|text| *text = format!("{}: {text}", address.ip()));
+        }
+    }
+    Err(anyhow!("reach {} from {}: {}", destination.text, origin.name, silent.join(", ")))
+}
+
+/// A search towards one address.
+struct Attempt<'a> {
+    config: &'a PathConfig,
+    destination: &'a Destination,
+    origin: &'a Origin,
+    address: SocketAddr,
+    way: WayOut,
+    end: Time,
+}
+
+impl Attempt<'_> {
+    /// By one method after the other, until something is answered; adds to `silent` what is not.
+    fn measure(&self, silent: &mut Vec<String>) -> anyhow::Result<Option<PathReport>> {
+        let ip = self.address.ip();
+        let ceiling = ceiling(ip, &self.way);
+        if ceiling <= CONTROL_SIZE {
+            bail!("reach {}: {} has an MTU of {ceiling}", self.destination.text, self.way.interface);
+        }
+        let before = exceptions_towards(ip)?;
+        for (method, port) in methods(self.config.protocol, self.destination, ip.is_ipv6())? {
+            let mut target = self.address;
+            target.set_port(port);
+            let mut session = match Session::open(method, target) {
+                Ok(session) => session,
+                Err(ProbingError::NoConnection { source, .. }) => {
+                    silent.push(format!("tcp port {port}: {source}"));
+                    continue;
+                }
+                Err(error @ ProbingError::Unreachable { .. }) => {
+                    silent.push(error.to_string());
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let bounds = Bounds { family: Family::of(ip), ceiling, packets: PACKETS, end: self.end };
+            let mut search = Search::new(bounds);
+            self.search(method, &mut session, &mut search)?;
+            let Some(found) = search.found() else {
+                silent.push(match search.unreachable() {
+                    Some((router, what)) => format!("{}: {router} {what}", method.name()),
+                    None => format!("{}: no answer", method.name()),
+                });
+                continue;
+            };
+            let trace = self.follow(&mut session, &search, &found)?;
+            let learned = exceptions_towards(ip)?;
+            let caused = learned.into_iter().filter(|exception| !is_known(&before, exception)).collect();
+            return Ok(Some(PathReport {
+                pod: self.origin.pod.clone(),
+                origin: self.origin.name.clone(),
+                destination: self.destination.text.clone(),
+                ends: *session.ends(),
+                way: self.way.clone(),
+                ceiling,
+                sent: search.sent() + trace.as_ref().map_or(0, Trace::sent),
+                steps: search.steps().to_vec(),
+                vanishing: trace.and_then(|trace| trace.vanishing()),
+                found,
+                unanswered: std::mem::take(silent),
+                learned: before,
+                caused,
+            }));
+        }
+        Ok(None)
+    }
+
+    fn search(&self, method: Method, session: &mut Session, search: &mut Search) -> anyhow::Result<()> {
+        let shows = self.config.output != OutputForm::Json && io::stderr().is_terminal();
+        session.run(search, |search| {
             if shows {
                 show_progress(method, search);
             }
@@ -92,34 +152,16 @@ fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> a
         if shows {
             let _nobody_looks = write!(io::stderr(), "\r\x1b[K");
         }
-        if let Some(found) = search.found() {
-            let learned = exceptions_towards(address.ip())?;
-            let caused = learned.into_iter().filter(|exception| !is_known(&before, exception)).collect();
-            return Ok(PathReport {
-                pod: origin.pod.clone(),
-                origin: origin.name.clone(),
-                destination: destination.text.clone(),
-                ends: *session.ends(),
-                way,
-                ceiling,
-                sent: search.sent(),
-                steps: search.steps().to_vec(),
-                found,
-                learned: before,
-                caused,
-            });
-        }
-        silent.push(match search.unreachable() {
-            Some((router, what)) => format!("{}: {router} {what}", method.name()),
-            None => format!("{}: no answer", method.name()),
-        });
+        Ok(())
     }
-    Err(anyhow!("reach {} from {}: {}", destination.text, origin.name, silent.join(", ")))
-}
 
-fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
-    address.set_port(port);
-    address
+    /// Finds out where larger packets vanish, if nobody tells.
+    fn follow(&self, session: &mut Session, search: &Search, found: &Found) -> anyhow::Result<Option<Trace>> {
+        let Some(size) = found.fails.filter(|_| found.black_hole) else { return Ok(None) };
+        let mut trace = Trace::new(monotonic_now(), size, search.next_probe(), self.end);
+        session.follow(&mut trace)?;
+        Ok(Some(trace))
+    }
 }
 
 /// What the sender's own route and device take.
@@ -137,13 +179,22 @@ fn ceiling(destination: IpAddr, way: &WayOut) -> u32 {
     ceiling
 }
 
-/// What is tried, in this order. An ICMPv6 echo request comes late: an error about it leaves a learned path MTU in the kernel
+/// What is tried, in this order. An ICMPv6 echo request comes last: an error about it leaves a learned path MTU in the kernel
 /// (`icmpv6_err`), whoever sent it.
-fn methods(protocol: ProtocolChoice, destination: &Destination) -> anyhow::Result<Vec<(Method, u16)>> {
+fn methods(
+    protocol: ProtocolChoice,
+    destination: &Destination,
+    is_v6: bool,
+) -> anyhow::Result<Vec<(Method, u16)>> {
     let udp = (Method::Udp, destination.port.unwrap_or(UDP_PORT));
     let icmp = (Method::Icmp, 0);
-    let is_v6 = destination.addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let without_port = if is_v6 { [(Method::Udp, UDP_PORT), icmp] } else { [icmp, (Method::Udp, UDP_PORT)] };
+    let mut without_port = vec![icmp, (Method::Udp, UDP_PORT)];
+    if destination.port.is_none() {
+        without_port.extend(TCP_PORTS.map(|port| (Method::Tcp, port)));
+    }
+    if is_v6 {
+        without_port.rotate_left(1);
+    }
     Ok(match (protocol, destination.port) {
         (ProtocolChoice::Icmp, _) => vec![icmp],
         (ProtocolChoice::Udp, _) => vec![udp],
@@ -152,9 +203,7 @@ fn methods(protocol: ProtocolChoice, destination: &Destination) -> anyhow::Resul
             bail!("--protocol tcp needs an open port: {}:PORT", destination.text)
         }
         (ProtocolChoice::Auto, Some(port)) => [(Method::Tcp, port)].into_iter().chain(without_port).collect(),
-        (ProtocolChoice::Auto, None) => {
-            without_port.into_iter().chain(TCP_PORTS.map(|port| (Method::Tcp, port))).collect()
-        }
+        (ProtocolChoice::Auto, None) => without_port,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `pmtu_black_hole`: packets too big are dropped and the sender does not learn.
 use super::{Case, Rule, Teller, Telling, durable, inside, now};
 use crate::diagnose::fault::Joint;
+use crate::diagnose::verification::verification;
 use crate::diagnose::{discovery, probing, vswitch};
 use crate::model::finding::{Direction, Fix, Kind, Reason};
 
@@ -261,10 +262,8 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             }));
         }
     }
-    if let Some(mtu) = limit {
-        let size = if case.fault.key.joint.is_silent() { case.largest() } else { mtu };
-        fixes.push(case.verify(size));
-    }
+    let is_silent = case.fault.key.joint.is_silent();
+    fixes.push(verification(case, limit.map(|mtu| if is_silent { case.largest() } else { mtu })));
     fixes
 }
 

@@ -1,7 +1,7 @@
 //! One line per size, then one for the path.
 use super::PathReport;
 use crate::output::json_lines::PodWire;
-use probe_core::path_search::{Step, TooBig};
+use probe_core::path_search::{Hop, Step, TooBig, Vanishing};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -42,11 +42,14 @@ struct PathWire<'a> {
     interface_mtu: u32,
     route_mtu: Option<u32>,
     icmp: Option<&'static str>,
+    errors: ErrorsWire,
     black_hole: bool,
     limited_by: Option<LimitWire<'a>>,
+    vanishes: Option<VanishingWire>,
     gain: GainWire,
     verdict: String,
     sent: u32,
+    unanswered: &'a [String],
     learned: Vec<LearnedWire>,
     caused: Vec<LearnedWire>,
 }
@@ -57,6 +60,27 @@ struct LimitWire<'a> {
     router: Option<IpAddr>,
     next_hop_mtu: Option<u32>,
     interface: Option<&'a str>,
+}
+
+/// Packets sent that were too big for the path, and ICMP errors that came back about them.
+#[derive(Debug, Serialize)]
+struct ErrorsWire {
+    expected: u32,
+    received: u32,
+}
+
+/// Between which hops packets of a size vanish; `after` is null if they do not reach the first.
+#[derive(Debug, Serialize)]
+struct VanishingWire {
+    size: u32,
+    after: Option<HopWire>,
+    before: HopWire,
+}
+
+#[derive(Debug, Serialize)]
+struct HopWire {
+    hop: u8,
+    address: IpAddr,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +149,13 @@ fn path_wire(report: &PathReport) -> PathWire<'_> {
         }),
         None => None,
     };
+    let (expected, received) = report.errors();
+    let hop = |hop: Hop| HopWire { hop: hop.distance, address: hop.address };
+    let vanishing = |Vanishing { size, after, before }| VanishingWire {
+        size,
+        after: after.map(hop),
+        before: hop(before),
+    };
     PathWire {
         pod: report.pod.as_ref().map(PodWire::new),
         destination: ends.dst,
@@ -139,11 +170,14 @@ fn path_wire(report: &PathReport) -> PathWire<'_> {
         interface_mtu: way.mtu,
         route_mtu: way.route_mtu,
         icmp: found.icmp.map(|icmp| icmp.name()),
+        errors: ErrorsWire { expected, received },
         black_hole: found.black_hole,
         limited_by,
+        vanishes: report.vanishing.map(vanishing),
         gain: GainWire { bytes: report.gain(), percent: report.gain_percent() },
         verdict: report.verdict(),
         sent: report.sent,
+        unanswered: &report.unanswered,
         learned: learned(&report.learned),
         caused: learned(&report.caused),
     }

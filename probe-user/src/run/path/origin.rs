@@ -2,13 +2,12 @@
 use crate::attribution::pod_namespace;
 use crate::config::{PathConfig, PodPattern};
 use crate::datapath::links::Discovery;
+use crate::run::absence::{names, no_pod};
 use anyhow::{Context as _, bail};
 use probe_core::model::pod::Pod;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Pods named in an error at most.
-const NAMED: usize = 10;
 /// Where `ip netns` keeps its names.
 const NAMES: &str = "/run/netns";
 
@@ -39,11 +38,8 @@ fn of_pod(pattern: &PodPattern) -> anyhow::Result<Origin> {
     // A pod with several interfaces is there once for each.
     let is_one = matching.windows(2).all(|pair| pair[0].key() == pair[1].key());
     match matching.first() {
-        None if pods.is_empty() => {
-            bail!("no pod {pattern}: no pods are reachable from this network namespace")
-        }
-        None => bail!("no pod {pattern} on this node; there are {}", names(&pods.iter().collect::<Vec<_>>())),
-        Some(_) if !is_one => bail!("several pods are called {pattern}: {}", names(&matching)),
+        None => bail!("{}", no_pod(pattern, &pods)),
+        Some(_) if !is_one => bail!("several pods are called {pattern}: {}", names(matching)),
         Some(&pod) => {
             let name = format!("pod {}", pod.display_name());
             let file = pod_namespace(pod).with_context(|| {
@@ -52,16 +48,6 @@ fn of_pod(pattern: &PodPattern) -> anyhow::Result<Origin> {
             Ok(Origin { name, pod: Some(pod.clone()), namespace: Some(file) })
         }
     }
-}
-
-fn names(pods: &[&Pod]) -> String {
-    let mut names: Vec<String> = pods.iter().map(|pod| pod.display_name()).collect();
-    names.sort();
-    names.dedup();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    names.join(", ") + &more
 }
 
 fn of_namespace(text: &str) -> anyhow::Result<Origin> {
