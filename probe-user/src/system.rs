@@ -11,6 +11,8 @@ pub fn node_name() -> String {
     read("/proc/sys/kernel/hostname")
 }
 
+/// Number of the capability to read links of other network namespaces.
+pub const CAP_NET_ADMIN: u32 = 12;
 /// Number of the capability to enter another network namespace (`include/uapi/linux/capability.h`).
 pub const CAP_SYS_ADMIN: u32 = 21;
 

@@ -30,6 +30,14 @@ fn reach(network: &Network, report: &Report, pod: &str, to: &str, family: &str) 
     smallest.cloned().with_context(|| format!("no reach line of {pod} to {to}\n{}", report.evidence()))
 }
 
+/// Chains at these hooks that let nothing pass but what these rules accept.
+fn default_deny(hooks: &[&str], rules: &str) -> String {
+    let chain = |hook: &&str| {
+        format!("chain {hook} {{ type filter hook {hook} priority 0; policy drop;\n{rules}\n}}\n")
+    };
+    format!("table inet deny {{\n{}}}", hooks.iter().map(chain).collect::<String>())
+}
+
 /// `eth0 1500, veth 1500, …` of a chain, with overheads.
 fn chain(reach: &Value) -> String {
     let joints = reach["chain"].as_array().into_iter().flatten().map(|joint| {

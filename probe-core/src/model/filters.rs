@@ -91,11 +91,13 @@ impl Clamp {
     }
 }
 
-/// A rule that drops ICMP errors about size.
+/// A rule that drops ICMP errors about size, or a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorDrop {
     /// Where.
     pub place: RulePlace,
+    /// Not because they are ICMP: everything is dropped there that no rule before accepts, and none accepts them.
+    pub by_default: bool,
 }
 
 /// What the packet filters of a namespace do to path MTU discovery.

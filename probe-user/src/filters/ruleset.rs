@@ -28,17 +28,24 @@ impl Conditions {
     fn are_certain(&self) -> bool {
         self.iif.is_none() && self.oif.is_none() && !self.narrowed
     }
+
+    /// They are about packets that never leave the namespace.
+    fn ask_for_loopback(&self) -> bool {
+        [&self.iif, &self.oif].into_iter().any(|interface| interface.as_deref() == Some("lo"))
+    }
 }
 
 struct Reader<'a> {
     rules: BTreeMap<ChainKey<'a>, Vec<&'a Value>>,
     found: Filters,
+    /// A rule on the sample's way may have accepted it: what comes later cannot be blamed for all of them.
+    may_be_accepted: bool,
 }
 
 /// What a listing comes to.
 pub fn filters(listing: &Value) -> Filters {
     let objects = || listing["nftables"].as_array().into_iter().flatten();
-    let mut reader = Reader { rules: BTreeMap::new(), found: Filters::default() };
+    let mut reader = Reader { rules: BTreeMap::new(), found: Filters::default(), may_be_accepted: false };
     for rule in objects().filter_map(|object| object.get("rule")) {
         if let Some(key) = key(rule, "chain") {
             reader.rules.entry(key).or_default().push(rule);
@@ -49,7 +56,11 @@ pub fn filters(listing: &Value) -> Filters {
         let (Some(key), Some(hook)) = (key(chain, "name"), hook(chain)) else { continue };
         for &family in families(key.0) {
             for sample in [Sample::SizeError(family), Sample::Handshake(family)] {
-                reader.walk(key, hook, sample, &Conditions::default(), DEPTH);
+                reader.may_be_accepted = false;
+                let is_sealed = reader.walk(key, hook, sample, &Conditions::default(), DEPTH);
+                if !is_sealed && chain["policy"] == "drop" {
+                    reader.note_default(place(key, None, hook, sample, Conditions::default()), sample);
+                }
             }
         }
     }
@@ -103,9 +114,13 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Effect::Drop => {
-                    if conditions.by_icmp {
-                        let place = place(chain, rule, hook, sample, conditions);
-                        add(&mut self.found.error_drops, ErrorDrop { place }, |known| &mut known.place);
+                    let by_icmp = conditions.by_icmp;
+                    let place = place(chain, Some(rule), hook, sample, conditions);
+                    if by_icmp {
+                        let drop = ErrorDrop { place, by_default: false };
+                        add(&mut self.found.error_drops, drop, |known| &mut known.place);
+                    } else if certain {
+                        self.note_default(place, sample);
                     }
                     if certain {
                         return true;
@@ -113,13 +128,25 @@ impl<'a> Reader<'a> {
                 }
                 Effect::Accept if certain => return true,
                 Effect::Clamp(size) => {
-                    let place = place(chain, rule, hook, sample, conditions);
+                    let place = place(chain, Some(rule), hook, sample, conditions);
                     add(&mut self.found.clamps, Clamp { place, size }, |known| &mut known.place);
                 }
-                Effect::Accept | Effect::None => {}
+                Effect::Accept | Effect::Unknown => self.may_be_accepted |= !conditions.ask_for_loopback(),
+                Effect::None => {}
             }
         }
         false
+    }
+
+    /// Everything is dropped that comes so far.
+    fn note_default(&mut self, place: RulePlace, sample: Sample) {
+        match sample {
+            Sample::SizeError(_) if !self.may_be_accepted => {
+                let drop = ErrorDrop { place, by_default: true };
+                add(&mut self.found.error_drops, drop, |known| &mut known.place);
+            }
+            Sample::SizeError(_) | Sample::Handshake(_) => {}
+        }
     }
 }
 
@@ -141,7 +168,7 @@ fn add<T>(found: &mut Vec<T>, mut new: T, place: fn(&mut T) -> &mut RulePlace) {
 
 fn place(
     (family, table, chain): ChainKey<'_>,
-    rule: &Value,
+    rule: Option<&Value>,
     hook: FilterHook,
     sample: Sample,
     conditions: Conditions,
@@ -151,7 +178,7 @@ fn place(
     };
     RulePlace {
         chain: format!("{family} {table} {chain}"),
-        handle: rule["handle"].as_u64(),
+        handle: rule.and_then(|rule| rule["handle"].as_u64()),
         hook,
         families,
         iif: conditions.iif,
@@ -165,6 +192,8 @@ enum Effect<'a> {
     None,
     Accept,
     Drop,
+    /// What becomes of it is not told, or depends on more than is known.
+    Unknown,
     Jump(&'a str),
     Clamp(ClampSize),
 }
@@ -192,6 +221,7 @@ fn ask_rule<'a>(
             "limit" | "quota" | "connlimit" => conditions.narrowed = true,
             "accept" => effect = Effect::Accept,
             "drop" | "reject" => effect = Effect::Drop,
+            "vmap" | "queue" | "fwd" | "return" => effect = Effect::Unknown,
             "jump" | "goto" => effect = Effect::Jump(content["target"].as_str()?),
             "mangle" if content["key"]["tcp option"]["name"] == "maxseg" => {
                 effect = Effect::Clamp(clamp_size(&content["value"]));
@@ -201,6 +231,10 @@ fn ask_rule<'a>(
                 (_, Some("tcp" | "tcpmss" | "comment")) => {}
                 // What it asks for is not told: with ICMP it may be anything but errors about size.
                 (Some("match"), Some("icmp" | "icmp6")) => return None,
+                (Some("target"), _) => {
+                    conditions.narrowed = true;
+                    effect = Effect::Unknown;
+                }
                 _ => conditions.narrowed = true,
             },
             _ => {}

@@ -19,30 +19,30 @@ const CONNECTIONS: u32 = 4;
 pub enum ProbingError {
     /// No raw sockets.
     #[error("open a raw socket: {0} (needs CAP_NET_RAW)")]
-    NoRawSocket(#[source] io::Error),
+    NoRawSocket(io::Error),
     /// There is no way to the destination.
-    #[error("reach {destination}: {source}")]
+    #[error("reach {destination}: {cause}")]
     Unreachable {
         /// The destination.
         destination: IpAddr,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// No connection.
-    #[error("connect to {destination}: {source}")]
+    #[error("connect to {destination}: {cause}")]
     NoConnection {
         /// The destination.
         destination: SocketAddr,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A socket failed.
-    #[error("{operation}: {source}")]
+    #[error("{operation}: {cause}")]
     Socket {
         /// What was done.
         operation: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -67,7 +67,7 @@ impl Session {
     /// A right is missing, there is no route, or no connection can be made.
     pub fn open(method: Method, destination: SocketAddr) -> Result<Self, ProbingError> {
         let family = Family::of(destination.ip());
-        let unreachable = |source| ProbingError::Unreachable { destination: destination.ip(), source };
+        let unreachable = |cause| ProbingError::Unreachable { destination: destination.ip(), cause };
         let port = socket::datagrams(destination).map_err(unreachable)?;
         let local = port.local_addr().map_err(unreachable)?;
         let sender = socket::sender(local.ip()).map_err(raw_socket)?;
@@ -76,7 +76,7 @@ impl Session {
         for socket in [&icmp, &port] {
             socket
                 .set_nonblocking(true)
-                .map_err(|source| ProbingError::Socket { operation: "set up a socket", source })?;
+                .map_err(|cause| ProbingError::Socket { operation: "set up a socket", cause })?;
         }
         let dst_port = if method == Method::Icmp { 0 } else { destination.port() };
         let ends = Ends { method, src: local.ip(), src_port: local.port(), dst: destination.ip(), dst_port };
@@ -154,7 +154,7 @@ impl Session {
         self.connections += 1;
         let destination = self.destination;
         let connection = Connection::open(self.ends.src, destination, monotonic_now())
-            .map_err(|source| ProbingError::NoConnection { destination, source })?;
+            .map_err(|cause| ProbingError::NoConnection { destination, cause })?;
         self.ends = connection.ends;
         self.connection = Some(connection);
         Ok(())
@@ -174,14 +174,14 @@ impl Session {
             Some(libc::EMSGSIZE) => Ok(false),
             // A device of our own dropped it, or a filter did: lost like any other.
             Some(libc::ENOBUFS | libc::EPERM) => Ok(true),
-            _ => Err(ProbingError::Unreachable { destination: self.ends.dst, source: error }),
+            _ => Err(ProbingError::Unreachable { destination: self.ends.dst, cause: error }),
         }
     }
 
     fn wait(&self, nanoseconds: Time) -> Result<(), ProbingError> {
         let third = self.connection.as_ref().map_or(&self.port, |connection| &connection.listener);
         socket::wait(&[&self.icmp, third], nanoseconds)
-            .map_err(|source| ProbingError::Socket { operation: "wait for answers", source })
+            .map_err(|cause| ProbingError::Socket { operation: "wait for answers", cause })
     }
 
     /// What came in since, and from whom.
@@ -219,7 +219,7 @@ fn raw_socket(error: io::Error) -> ProbingError {
     if error.kind() == ErrorKind::PermissionDenied {
         ProbingError::NoRawSocket(error)
     } else {
-        ProbingError::Socket { operation: "open a raw socket", source: error }
+        ProbingError::Socket { operation: "open a raw socket", cause: error }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods that somebody asked for and that are not there.
 use crate::config::PodPattern;
+use crate::system::{CAP_NET_ADMIN, has_capability};
 use probe_core::model::pod::Pod;
 
 /// Pods named in an error at most.
@@ -7,6 +8,9 @@ const NAMED: usize = 10;
 
 /// That no pod matches, and which there are.
 pub(super) fn no_pod(pattern: &PodPattern, pods: &[Pod]) -> String {
+    if pods.is_empty() && !has_capability(CAP_NET_ADMIN) {
+        return format!("no pod {pattern}: no pods can be told from other links without CAP_NET_ADMIN");
+    }
     if pods.is_empty() {
         return format!("no pod {pattern}: no pods are reachable from this network namespace");
     }

@@ -36,9 +36,10 @@ pub fn path(config: &PathConfig) -> anyhow::Result<Verdict> {
     let origin = Origin::find(config)?;
     let measure = || measure(config, &destination, &origin);
     let report = match &origin.namespace {
-        Some(file) => {
-            visit(file, measure).with_context(|| format!("enter {} (needs CAP_SYS_ADMIN)", origin.name))??
-        }
+        Some(file) => visit(file, measure).map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => anyhow!("enter {}: it is none", origin.name),
+            _ => anyhow!("enter {}: {error} (needs CAP_SYS_ADMIN)", origin.name),
+        })??,
         None => measure()?,
     };
     let mut stream = io::stdout().lock();
@@ -96,16 +97,20 @@ impl Attempt<'_> {
         }
         let before = exceptions_towards(ip)?;
         for (method, port) in methods(self.config.protocol, self.destination, ip.is_ipv6())? {
+            if monotonic_now() >= self.end {
+                silent.push("the time is over (--timeout)".to_owned());
+                return Ok(None);
+            }
             let mut target = self.address;
             target.set_port(port);
             let mut session = match Session::open(method, target) {
                 Ok(session) => session,
-                Err(ProbingError::NoConnection { source, .. }) => {
-                    silent.push(format!("tcp port {port}: {source}"));
+                Err(ProbingError::NoConnection { cause, .. }) => {
+                    silent.push(format!("tcp port {port}: {cause}"));
                     continue;
                 }
-                Err(error @ ProbingError::Unreachable { .. }) => {
-                    silent.push(error.to_string());
+                Err(ProbingError::Unreachable { cause, .. }) => {
+                    silent.push(cause.to_string());
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),

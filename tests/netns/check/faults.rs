@@ -1,5 +1,5 @@
 //! What it finds, with sizes exact to the byte.
-use super::{chain, check, expect_quiet, reach};
+use super::{chain, check, default_deny, expect_quiet, reach};
 use anyhow::{Result, ensure};
 use mtuprobe_tests::probe::{Expected, Report, Run};
 use mtuprobe_tests::topology::network::{BRIDGE, UPLINK};
@@ -183,4 +183,17 @@ fn filters_that_drop_the_errors_that_are_needed() -> Result<()> {
         expect_quiet(&check(&network)?)?;
     }
     Ok(())
+}
+
+#[test]
+fn a_policy_that_forgets_the_errors() -> Result<()> {
+    let network = Plan::new().uplink(1400).pod(Pod::routed("pod")).build()?;
+    let pod = network.lab().full_name("pod");
+    let inside = network.namespace("pod")?;
+    let egress = || warning("pod_mtu_exceeds_egress").pod(&pod).limit(1400);
+    inside.nft(&default_deny(&["input"], "ct state established,related accept"))?;
+    expect(&check(&network)?, &[egress()])?;
+    inside.nft(&format!("flush ruleset\n{}", default_deny(&["input"], "ct state established accept")))?;
+    let deaf = |family| warning("pmtud_disabled").pod(&pod).family(family).limit(1400);
+    expect(&check(&network)?, &[egress(), deaf("ipv4"), deaf("ipv6")])
 }

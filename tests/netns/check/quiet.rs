@@ -1,5 +1,5 @@
 //! Ordinary nodes: exit status 0.
-use super::{check, expect_quiet, reach};
+use super::{check, default_deny, expect_quiet, reach};
 use anyhow::{Result, ensure};
 use mtuprobe_tests::probe::{Expected, Run};
 use mtuprobe_tests::topology::network::UPLINK;
@@ -89,8 +89,33 @@ fn devices_that_pods_are_not_sent_to() -> Result<()> {
          address add 10.244.1.9/32 dev host0\nroute add 10.244.3.0/24 dev host0 mtu 1400\n\
          tuntap add ts0 mode tun\nlink set ts0 mtu 1280 up\naddress add 100.64.0.7/32 dev ts0\n\
          route add 100.64.0.0/10 dev ts0 table 52\n\
-         link add mv0 link eth0 type macvlan mode bridge\nlink set mv0 up\n",
+         link add mv0 link eth0 type macvlan mode bridge\nlink set mv0 up\n\
+         link add ifb9 type ifb\nlink set ifb9 mtu 1400 up\n",
     )?;
+    expect_nothing(&network)
+}
+
+#[test]
+fn a_pod_that_has_containers_of_its_own() -> Result<()> {
+    let network = Plan::new().uplink(1450).pod(Pod::routed("pod").mtu(1450)).build()?;
+    // What runs in a pod is reached through it: the sizes in there are its affair, and its kernel tells who sends more.
+    let inner = network.lab().full_name("server");
+    network.namespace("pod")?.ip(&format!(
+        "link add docker0 type bridge\nlink set docker0 up\naddress add 172.17.0.1/16 dev docker0\n\
+         link add c0 type veth peer name eth1 netns {inner}\nlink set c0 master docker0 up\n"
+    ))?;
+    network.namespace("server")?.ip("link set eth1 up\naddress add 172.17.0.2/16 dev eth1\n")?;
+    expect_nothing(&network)
+}
+
+#[test]
+fn policies_that_deny_what_they_do_not_know() -> Result<()> {
+    let network = Plan::new().pod(Pod::routed("pod")).build()?;
+    let accepted = "ct state established,related accept
+                iifname { lo, vethpod } accept
+                meta l4proto ipv6-icmp accept";
+    network.node().nft(&default_deny(&["forward", "input", "output"], accepted))?;
+    network.namespace("pod")?.nft(&default_deny(&["input"], "ct state { established, related } accept"))?;
     expect_nothing(&network)
 }
 

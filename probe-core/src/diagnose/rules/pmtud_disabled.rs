@@ -153,7 +153,20 @@ pub(crate) fn filtered(rule: &ErrorDrop, pod: Option<&Pod>, limit: Option<(&str,
         }
         None => format!("a filter of {whose} drops ICMP errors about size"),
     };
-    let command = place.handle.map(|handle| format!("nft delete rule {} handle {handle}", place.chain));
+    let command = if rule.by_default {
+        Some(format!("nft insert rule {} ct state related accept", place.chain))
+    } else {
+        place.handle.map(|handle| format!("nft delete rule {} handle {handle}", place.chain))
+    };
+    let what = if rule.by_default {
+        format!(
+            "The chain {} (hook {}) drops what none of its rules accepts, and none accepts",
+            place.chain,
+            place.hook.name()
+        )
+    } else {
+        format!("A rule in the chain {} (hook {}) drops", place.chain, place.hook.name())
+    };
     let command = match pod {
         Some(pod) => command.and_then(|command| inside(pod, &command)),
         None => command,
@@ -161,10 +174,8 @@ pub(crate) fn filtered(rule: &ErrorDrop, pod: Option<&Pod>, limit: Option<(&str,
     Telling {
         title,
         explanation: format!(
-            "A rule in the chain {} (hook {}) drops them: ICMP destination unreachable, fragmentation needed, or ICMPv6 packet \
-             too big (RFC 4890, section 4.3.1: must not be dropped). {need}{narrowed}",
-            place.chain,
-            place.hook.name()
+            "{what} them: ICMP destination unreachable, fragmentation needed, or ICMPv6 packet too big (RFC 4890, section 4.3.1: \
+             must not be dropped). {need}{narrowed}"
         ),
         fixes: vec![
             now(command, "until whatever made the rule makes it again"),

@@ -301,7 +301,7 @@ fn a_filter_of_errors_is_a_warning_where_they_are_needed() {
         for hook in [FilterHook::Output, FilterHook::Postrouting] {
             let mut survey = node(uplink, 1350);
             survey.node.routes.retain(|route| route.oif != Some(OVERLAY));
-            let drops = vec![ErrorDrop { place: place(hook) }];
+            let drops = vec![ErrorDrop { place: place(hook), by_default: false }];
             with_filters(&mut survey, 0, Filters { error_drops: drops, ..Filters::default() });
             let found = of(&survey);
             let disabled: Vec<_> = found.iter().filter(|found| found.kind == Kind::PmtudDisabled).collect();
@@ -317,7 +317,7 @@ fn a_filter_of_errors_is_a_warning_where_they_are_needed() {
 fn a_filter_inside_a_pod_concerns_that_pod() {
     let mut survey = node(1400, 1350);
     let inode = survey.node.pods[1].netns_inode.expect("an inode");
-    let drops = vec![ErrorDrop { place: place(FilterHook::Input) }];
+    let drops = vec![ErrorDrop { place: place(FilterHook::Input), by_default: false }];
     with_filters(&mut survey, inode, Filters { error_drops: drops, ..Filters::default() });
     let found = of(&survey);
     let disabled: Vec<_> = found.iter().filter(|found| found.kind == Kind::PmtudDisabled).collect();

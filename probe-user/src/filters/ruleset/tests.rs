@@ -56,10 +56,47 @@ fn without_an_earlier_rule_the_later_ones_count() {
     objects.retain(|object| object["rule"]["handle"] != 12 && object["rule"]["handle"] != 7);
     let drops = filters(&listing).error_drops;
     let found: Vec<_> = drops.iter().map(|drop| (drop.place.handle, drop.place.narrowed)).collect();
-    assert_eq!(found, [(Some(11), true), (Some(9), false), (Some(13), false)], "{drops:?}");
+    // What rule 13 drops of IPv4, the policy drops of IPv6.
+    assert_eq!(found, [(Some(11), true), (Some(9), false), (Some(13), false), (None, false)], "{drops:?}");
 }
 
 #[test]
 fn nothing_is_made_of_nothing() {
     assert_eq!(filters(&Value::Null), Filters::default());
+}
+
+/// A chain at `input` that drops by policy, with one rule.
+fn default_deny(expressions: Value) -> Filters {
+    filters(&serde_json::json!({"nftables": [
+        {"chain": {"family": "inet", "table": "t", "name": "c", "handle": 1, "type": "filter", "hook": "input", "prio": 0,
+                   "policy": "drop"}},
+        {"rule": {"family": "inet", "table": "t", "chain": "c", "handle": 2, "expr": expressions}},
+    ]}))
+}
+
+#[test]
+fn a_policy_drops_what_no_rule_accepts() {
+    let state = |states: &[&str]| {
+        serde_json::json!([
+            {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": states}},
+            {"accept": null},
+        ])
+    };
+    assert_eq!(default_deny(state(&["established", "related"])).error_drops, []);
+    let deaf = default_deny(state(&["established"]));
+    let drops: Vec<_> =
+        deaf.error_drops.iter().map(|drop| (drop.by_default, drop.place.families.len())).collect();
+    assert_eq!(drops, [(true, 2)]);
+    // What accepts some packets, or does what is not told, may accept these.
+    for perhaps in [
+        serde_json::json!([{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "10.0.0.1"}},
+                           {"accept": null}]),
+        serde_json::json!([{"vmap": {"key": {"ct": {"key": "state"}}, "data": {"set": []}}}]),
+    ] {
+        let found = default_deny(perhaps);
+        assert!(
+            found.error_drops.iter().all(|drop| !drop.place.families.contains(&Family::Ipv4)),
+            "{found:?}"
+        );
+    }
 }

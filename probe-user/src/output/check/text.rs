@@ -62,9 +62,9 @@ pub fn text(
 
 fn nothing(checked: &Checked) -> &'static str {
     match (checked.survey.node.pods.is_empty(), checked.survey.unseen.is_empty()) {
-        (true, _) => "nothing found; there is no pod here\n",
+        (true, true) => "nothing found; there is no pod here\n",
         (false, true) => "nothing found: what pods can send fits, as far as this node can see\n",
-        (false, false) => "nothing found in what could be seen\n",
+        (_, false) => "nothing found in what could be seen\n",
     }
 }
 

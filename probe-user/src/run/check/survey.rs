@@ -3,8 +3,10 @@ use crate::attribution::{learned_exceptions, pod_namespace, shown_settings};
 use crate::config::Selection;
 use crate::datapath::links::{Connection, Discovery, inside, pmtu_exceptions, visit};
 use crate::filters::{self, FiltersError};
+use crate::system::{CAP_NET_ADMIN, has_capability};
 use anyhow::Context as _;
 use probe_core::model::filters::Filters;
+use probe_core::model::interface::{Interface, Role};
 use probe_core::model::pmtu_exception::{NetnsExceptions, PmtuException};
 use probe_core::model::pod::{Pod, PodKey};
 use probe_core::model::settings::Settings;
@@ -81,8 +83,18 @@ impl Reader {
         }
     }
 
-    /// Pods whose own end is not known.
+    /// Pods whose own end is not known, and links that may lead to pods.
     fn pod_ends(&mut self) {
+        let leads_out = |link: &&Interface| {
+            link.role == Role::Link && link.peer.as_ref().is_some_and(|peer| peer.nsid.is_some())
+        };
+        let unknown = self.survey.node.interfaces.values().filter(leads_out).count();
+        if unknown > 0 && !has_capability(CAP_NET_ADMIN) {
+            let why = format!(
+                "{unknown} veths lead to other network namespaces; whether they are pods' is told to CAP_NET_ADMIN"
+            );
+            self.miss("pods", why, 0);
+        }
         let without = self.survey.node.pods.iter().filter(|pod| pod.pod_mtu.is_none()).count();
         if without > 0 {
             let pods = u32::try_from(without).unwrap_or(u32::MAX);

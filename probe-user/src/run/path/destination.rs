@@ -2,7 +2,7 @@
 use super::wants;
 use crate::cli::FamilyChoice;
 use anyhow::{Context as _, bail};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 /// Where probes go.
 #[derive(Clone, Debug)]
@@ -26,7 +26,8 @@ impl Destination {
         if addresses.is_empty() {
             bail!("resolve {host}: no address of the family asked for");
         }
-        if addresses.iter().any(|address| address.ip().is_multicast() || address.ip().is_unspecified()) {
+        let is_of_many = |ip: IpAddr| ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if addresses.iter().any(|address| is_of_many(address.ip()) || address.ip().is_unspecified()) {
             bail!("{host} is no address of one host");
         }
         Ok(Self { text: host.to_owned(), addresses, port })
