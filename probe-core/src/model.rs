@@ -28,6 +28,7 @@ pub mod survey;
 pub mod tcp;
 pub mod tcp_socket;
 pub mod topology;
+pub mod vswitch;
 
 /// Nanoseconds of a monotonic clock.
 pub type Time = u64;

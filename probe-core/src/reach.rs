@@ -3,7 +3,7 @@
 //! # Layout
 //! - [`joint`]: one place where a packet meets an MTU, and chains of them.
 //! - `egress`: the joints behind a route; `sender`: those in front of it.
-//! - `local`: destinations on this node; `remote`: those beyond it.
+//! - `local`: destinations on this node; `remote`: those beyond it; `switch`: those of pods on a vswitch.
 //! - [`consequence`]: mismatches, with a severity by what can meet them.
 
 pub mod consequence;
@@ -14,6 +14,7 @@ pub mod joint;
 mod local;
 mod remote;
 mod sender;
+mod switch;
 
 pub use joint::{Beyond, Joint, Place};
 

@@ -1,6 +1,7 @@
 //! What the kernel sees: loading, attaching, reading rings and maps, and netlink. The only module that names aya.
 //!
-//! - [`load`]: the maps, [`Datapath`](load::Datapath) is the handle to them; [`classifiers`]: the programs
+//! - [`load`]: the maps, [`Datapath`](load::Datapath) is the handle to them; [`classifiers`]: the programs; `floor`: what
+//!   a kernel must have
 //! - [`attach`]: programs on interfaces, and off again; [`interfaces`]: how each interface is treated
 //! - [`ring`]: records on their way up; [`counters`]: sizes and skips; [`tcp_holes`]: what receivers in pods miss
 //! - [`btf`]: the running kernel's structures; [`locations`]: what drop reasons and places mean
@@ -13,6 +14,8 @@ pub mod conntrack;
 pub mod counters;
 #[cfg(feature = "debug-log")]
 mod debug_log;
+mod error;
+pub mod floor;
 pub mod interfaces;
 mod iterator;
 pub mod links;

@@ -1,7 +1,10 @@
 //! Pods on netkit devices (kernel 6.7 and later).
+use crate::checked::{check, expect_reach, expect_warnings};
 use anyhow::{Result, bail};
+use mtuprobe_tests::attachment::OtherProgram;
 use mtuprobe_tests::probe::{Expected, Report, Run};
 use mtuprobe_tests::topology::address::Site;
+use mtuprobe_tests::topology::network::UPLINK;
 use mtuprobe_tests::topology::{Family, Namespace, Network, Plan};
 use mtuprobe_tests::traffic::{Datagrams, Df, Exchange};
 
@@ -64,6 +67,10 @@ impl Paired {
 fn a_pod_is_seen_at_its_host_device() -> Result<()> {
     let Some(paired) = Paired::build(1400)? else { return Ok(()) };
     let server = paired.network.address("server", Family::V4)?;
+    let checked = check(paired.network.node())?;
+    expect_reach(&checked, paired.pod.name(), "outside", "ipv4", 1400, Some(UPLINK))?;
+    let exceeds = Expected::kind("pod_mtu_exceeds_egress").pod(paired.pod.name()).limit(1400);
+    expect_warnings(&checked, vec![exceeds])?;
     let probe = Run::watch(paired.network.node()).start()?;
     assert!(Datagrams::of(1400, Df::Do).run(&paired.pod, server)?.all());
     assert!(Exchange::push(500_000).run(&paired.pod, server)?.complete);
@@ -73,4 +80,22 @@ fn a_pod_is_seen_at_its_host_device() -> Result<()> {
     let coverage = paired.coverage(&report, "from_pod");
     assert!(coverage.is_none_or(|(state, _)| state == "full" || state == "idle"), "{}", report.evidence());
     Ok(())
+}
+
+#[test]
+fn what_a_program_in_the_pair_sends_past_the_hook_is_told_as_blind() -> Result<()> {
+    let Some(paired) = Paired::build(1500)? else { return Ok(()) };
+    let server = paired.network.address("server", Family::V4)?;
+    let _program = paired.network.node().run(|| OtherProgram::redirect_out_of_netkit(HOST_END, UPLINK))??;
+    let probe = Run::watch(paired.network.node()).start()?;
+    let traffic = Exchange::rounds(500, 500, 200).pause(std::time::Duration::from_millis(50));
+    let task = traffic.limit(std::time::Duration::from_secs(60)).start(&paired.pod, server)?;
+    let line = probe.wait_for("coverage blind", |line| {
+        line["type"] == "coverage" && line["direction"] == "from_pod" && line["state"] == "blind"
+    })?;
+    assert_eq!(line["pod"]["name"], paired.pod.name(), "{line}");
+    assert_eq!(line["why"], "preempted", "{line}");
+    assert!(line["instead"].is_string(), "{line}");
+    assert!(task.join()??.complete);
+    probe.stop()?.expect_silent()
 }

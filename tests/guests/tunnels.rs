@@ -1,6 +1,9 @@
-//! Tunnels, each once with its overhead subtracted and once without: what is reported is what traffic meets.
-use anyhow::Result;
-use mtuprobe_tests::probe::{Expected, Run};
+//! Tunnels, each once with its overhead subtracted and once without: what is reported is what traffic meets, and `check`
+//! computes the limit to the byte before any comes.
+use crate::checked::{check, expect_quiet, expect_reach, expect_warnings};
+use anyhow::{Result, ensure};
+use mtuprobe_tests::probe::{Expected, Report, Run};
+use mtuprobe_tests::topology::network::UPLINK;
 use mtuprobe_tests::topology::{Family, Overlay, Plan, Pod, Wrapping};
 use mtuprobe_tests::traffic::{Datagrams, Df, Exchange};
 
@@ -21,11 +24,13 @@ struct Case {
     /// Largest inner packet that passes whole, over an underlay of 1500.
     limit: u32,
     fate: Fate,
+    /// MTU of the healthy twin, tunnel and pods.
+    healthy: u32,
 }
 
 impl Case {
     const fn new(wrapping: Wrapping, family: Family, limit: u32, fate: Fate) -> Self {
-        Self { overlay: Overlay::of(wrapping, 1500), family, limit, fate }
+        Self { overlay: Overlay::of(wrapping, 1500), family, limit, fate, healthy: limit }
     }
 
     fn network(&self, overlay: Overlay, mtu: u32) -> Plan {
@@ -37,13 +42,17 @@ impl Case {
 
     /// Pods and tunnel as large as the underlay allows.
     fn is_quiet_when_the_overhead_is_subtracted(&self) -> Result<()> {
-        let overlay = self.overlay.mtu(self.limit);
-        let mut network = self.network(overlay, self.limit).build()?;
+        let overlay = self.overlay.mtu(self.healthy);
+        let mut network = self.network(overlay, self.healthy).build()?;
         network.serve(&["remote"])?;
         let remote = network.address("remote", self.family)?;
+        let checked = check(network.node())?;
+        expect_quiet(&checked)?;
+        let full = network.lab().full_name("pod");
+        expect_reach(&checked, &full, "other_node", self.family.name(), self.healthy, None)?;
         let probe = Run::watch(network.node()).start()?;
         let pod = network.namespace("pod")?;
-        assert!(Datagrams::of(self.limit, Df::Do).run(pod, remote)?.all());
+        assert!(Datagrams::of(self.healthy, Df::Do).run(pod, remote)?.all());
         assert!(Exchange::push(300_000).run(pod, remote)?.complete);
         let report = probe.stop()?;
         report.expect_silent()?;
@@ -56,6 +65,7 @@ impl Case {
         let mut network = self.network(self.overlay, 1500).build()?;
         network.serve(&["remote"])?;
         let remote = network.address("remote", self.family)?;
+        self.is_computed(&check(network.node())?, &network.lab().full_name("pod"))?;
         let probe = Run::watch(network.node()).start()?;
         let pod = network.namespace("pod")?;
         assert!(Datagrams::of(self.limit, Df::Do).run(pod, remote)?.all(), "{} passes whole", self.limit);
@@ -75,6 +85,20 @@ impl Case {
         Ok(())
     }
 
+    fn is_computed(&self, checked: &Report, pod: &str) -> Result<()> {
+        let by = format!("{} over {UPLINK}", self.overlay.device());
+        expect_reach(checked, pod, "other_node", self.family.name(), self.limit, Some(&by))?;
+        let too_large = Expected::kind("overlay_mtu_exceeds_underlay")
+            .limit(self.limit)
+            .limit_is("overlay", "underlay_minus_overhead");
+        if self.overlay.is_private() {
+            // Such a tunnel may be the node's own affair.
+            ensure!(checked.one(&too_large.severity("info")).is_ok(), "{}", checked.evidence());
+            return expect_quiet(checked);
+        }
+        expect_warnings(checked, vec![too_large])
+    }
+
     fn run(&self) -> Result<()> {
         self.is_quiet_when_the_overhead_is_subtracted()?;
         self.is_named_when_it_is_not()
@@ -89,6 +113,13 @@ fn geneve() -> Result<()> {
 #[test]
 fn wireguard() -> Result<()> {
     Case::new(Wrapping::Wireguard, Family::V4, 1440, Fate::Fragmented).run()
+}
+
+#[test]
+fn wireguard_over_ipv6() -> Result<()> {
+    // What is larger than the 1420 that are left is filled up to a multiple of 16, of which 1408 is the last that fits.
+    let case = Case::new(Wrapping::Wireguard, Family::V6, 1408, Fate::Fragmented);
+    Case { overlay: case.overlay.over(Family::V6), healthy: 1420, ..case }.run()
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Uplinks that only a VRF or a rule leads to.
+use crate::checked::{check, expect_reach, expect_warnings};
 use anyhow::Result;
 use mtuprobe_tests::probe::{Expected, Run};
 use mtuprobe_tests::topology::network::UPLINK;
@@ -12,6 +13,12 @@ fn expect_named(setup: impl FnOnce(&Namespace) -> Result<()>) -> Result<()> {
     setup(network.node())?;
     let server = network.address("server", Family::V4)?;
     let pod = network.namespace("pod")?;
+    let name = network.lab().full_name("pod");
+    // Of all tables it is the one that rules lead this pod's packets to.
+    let checked = check(network.node())?;
+    expect_reach(&checked, &name, "outside", "ipv4", 1400, Some(UPLINK))?;
+    let exceeds = Expected::kind("pod_mtu_exceeds_egress").pod(&name).limit(1400);
+    expect_warnings(&checked, vec![exceeds.limit_is("node", "device_mtu")])?;
     let probe = Run::watch(network.node()).start()?;
     assert!(Datagrams::of(1400, Df::Do).run(pod, server)?.all());
     let _lost = Datagrams::of(1500, Df::Probe).count(20).run(pod, server)?;
@@ -20,7 +27,6 @@ fn expect_named(setup: impl FnOnce(&Namespace) -> Result<()>) -> Result<()> {
     let uplink = format!("\"interface\":\"{UPLINK}\",\"role\":\"uplink\"");
     let unordered = format!("\"role\":\"uplink\",\"interface\":\"{UPLINK}\"");
     assert!(start.contains(&uplink) || start.contains("\"uplink\"") || start.contains(&unordered), "{start}");
-    let name = network.lab().full_name("pod");
     let dropped = Expected::kind("oversize_dropped").pod(&name).direction("from_pod").family("ipv4");
     report.expect(&[dropped.limit(1400).limit_is("node", "device_mtu")])
 }
@@ -48,7 +54,8 @@ fn a_rule_leads_out() -> Result<()> {
         let old = node.output("ip", &["-4", "route", "show", "default"])?;
         let line = old.trim();
         node.ip(&format!(
-            "route add table 100 {line}\nroute del {line}\nrule add from 10.1.0.0/16 table 100 priority 100"
+            "route add table 100 {line}\nroute del {line}\nrule add from 10.1.0.0/16 table 100 priority 100\n\
+             route add table 200 {line} mtu 1300\nrule add from 10.9.0.0/16 table 200 priority 90"
         ))
     })
 }

@@ -1,4 +1,5 @@
 //! A vswitch with programmed flows and no daemon: what a port does not take vanishes without a word.
+use crate::checked::{check, expect_quiet, expect_reach, expect_warnings};
 use anyhow::{Context, Result};
 use mtuprobe_tests::probe::{Expected, Run};
 use mtuprobe_tests::topology::address::Site;
@@ -11,6 +12,9 @@ use std::time::Duration;
 /// The datapath, and its internal port, which has the node's address.
 const DATAPATH: &str = "vs0";
 const STALL: Duration = Duration::from_secs(6);
+
+/// A second way out, smaller than the first: no flow leads there.
+const SPARE: &str = "spare";
 
 /// A pod on a port of its own.
 struct Pod {
@@ -54,6 +58,10 @@ impl Vswitch {
         let prefix = Site::Bridged.prefix(Family::V4);
         dpctl(node, &["add-dp", DATAPATH])?;
         dpctl(node, &["add-if", DATAPATH, &format!("{UPLINK},port_no=1")])?;
+        node.ip(&format!(
+            "link add link {UPLINK} name {SPARE} type vlan id 7\nlink set {SPARE} mtu 1400 up"
+        ))?;
+        dpctl(node, &["add-if", DATAPATH, &format!("{SPARE},port_no=2")])?;
         node.ip(&format!(
             "address flush dev {UPLINK}\nlink set {UPLINK} address 0e:4d:54:55:02:01\n\
              link set {DATAPATH} address 0e:4d:54:55:02:02\nlink set {DATAPATH} mtu 1500 up\n\
@@ -118,6 +126,18 @@ fn smaller_ports_are_named_with_the_pods_that_meet_them() -> Result<()> {
     let switch = Vswitch::build(&pods)?;
     let network = &switch.network;
     let server = network.address("server", Family::V4)?;
+    let checked = check(network.node())?;
+    let full = |pod: &str| network.lab().full_name(pod);
+    expect_reach(&checked, &full("fine"), "outside", "ipv4", 1500, None)?;
+    expect_reach(&checked, &full("big"), "outside", "ipv4", 1500, Some(UPLINK))?;
+    expect_reach(&checked, &full("fine"), "same_node", "ipv4", 1400, Some("vethtight"))?;
+    expect_warnings(
+        &checked,
+        vec![
+            Expected::kind("bridge_mtu_mismatch").limit(1500).limit_is("node", "device_mtu"),
+            Expected::kind("veth_mtu_mismatch").pod(full("tight")).limit(1400),
+        ],
+    )?;
     let in_tight = Server::start(switch.pod("tight")?)?;
     let probe = Run::watch(network.node()).start()?;
 
@@ -158,19 +178,54 @@ fn smaller_ports_are_named_with_the_pods_that_meet_them() -> Result<()> {
 }
 
 #[test]
+fn a_healthy_vswitch_is_quiet() -> Result<()> {
+    let pods = [Pod { name: "fine", number: 11, mtu: [1500, 1500] }];
+    let switch = Vswitch::build(&pods)?;
+    expect_quiet(&check(switch.network.node())?)
+}
+
+/// One port of each tunnel, with a flow into each: 10.3.1.0/24 by vxlan, 10.3.2.0/24 by geneve with options of 8 bytes.
+fn tunnel_ports(switch: &Vswitch, pod: &Pod) -> Result<()> {
+    let node = switch.network.node();
+    dpctl(node, &["add-if", DATAPATH, "vx,type=vxlan,remote_ip=flow,key=flow,dst_port=4789,port_no=21"])?;
+    dpctl(node, &["add-if", DATAPATH, "gn,type=geneve,remote_ip=flow,key=flow,dst_port=6081,port_no=22"])?;
+    let remote = Site::NodeLink.address(Family::V4, 1);
+    let flow = |network: &str, tunnel: &str, port: u16| {
+        let matched = format!(
+            "in_port({}),eth(),eth_type(0x0800),ipv4(dst={network}/255.255.255.0,frag=no)",
+            pod.number
+        );
+        let wrapped = format!("set(tunnel(tun_id=0x2a,dst={remote},ttl=64,{tunnel},flags(df|key))),{port}");
+        dpctl(node, &["add-flow", DATAPATH, &matched, &wrapped]).map(|_| ())
+    };
+    flow("10.3.1.0", "tp_dst=4789", 21)?;
+    flow("10.3.2.0", "tp_dst=6081,geneve({class=0x102,type=0x80,len=4,0x10002})", 22)
+}
+
+#[test]
 fn a_tunnel_port_has_the_overhead_of_its_tunnel() -> Result<()> {
-    let network = Plan::new().build()?;
-    let node = network.node();
-    dpctl(node, &["add-dp", DATAPATH])?;
-    dpctl(node, &["add-if", DATAPATH, "vx,type=vxlan,remote_ip=flow,key=flow,dst_port=4789"])?;
-    dpctl(node, &["add-if", DATAPATH, "gn,type=geneve,remote_ip=flow,key=flow,dst_port=6081"])?;
+    let pods = [Pod { name: "pod", number: 11, mtu: [1500, 1500] }];
+    let switch = Vswitch::build(&pods)?;
+    tunnel_ports(&switch, &pods[0])?;
+    let node = switch.network.node();
     let topology = node.run(|| Discovery::new()?.snapshot())??;
-    for (name, port) in [("vxlan_sys_4789", 4789), ("genev_sys_6081", 6081)] {
+    for (name, port, overhead) in [("vxlan_sys_4789", 4789, 50), ("genev_sys_6081", 6081, 58)] {
         let interface = topology.interface_named(name).with_context(|| format!("no {name}"))?;
         let tunnel = interface.tunnel.as_ref().with_context(|| format!("{name} is no tunnel"))?;
-        assert_eq!((tunnel.overhead, tunnel.port), (Some(50), Some(port)), "{name}");
+        assert_eq!((tunnel.overhead, tunnel.port), (Some(overhead), Some(port)), "{name}");
         assert_eq!(interface.master_kind.as_deref(), Some("openvswitch"), "{name}");
-        assert_eq!(topology.device_limit(interface), 1450, "{name}");
+        assert_eq!(topology.device_limit(interface), 1500 - overhead, "{name}");
     }
-    Ok(())
+    let checked = check(node)?;
+    let pod = switch.network.lab().full_name("pod");
+    let by = format!("genev_sys_6081 over {DATAPATH}");
+    expect_reach(&checked, &pod, "other_node", "ipv4", 1442, Some(&by))?;
+    expect_warnings(
+        &checked,
+        [1450, 1442].map(|limit| Expected::kind("overlay_mtu_exceeds_underlay").limit(limit)).to_vec(),
+    )?;
+    // The healthy twin: the pod has subtracted the larger overhead.
+    switch.pod("pod")?.set_mtu(UPLINK, 1442)?;
+    node.set_mtu("vethpod", 1442)?;
+    expect_quiet(&check(node)?)
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod bridge_mtu_mismatch;
 mod check;
 mod filters;
+mod floor;
 mod fragments_lost;
 mod healthy;
 mod histogram;

@@ -3,6 +3,7 @@ pub mod attachment;
 pub mod bench;
 pub mod demo;
 pub mod frames;
+pub mod lesser_kernel;
 pub mod probe;
 pub mod service;
 pub mod test_run;

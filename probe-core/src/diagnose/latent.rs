@@ -4,12 +4,12 @@ mod pmtud;
 pub(crate) use pmtud::locked_routes;
 
 use super::fault::Joint;
-use super::vswitch;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
 use crate::model::topology::Topology;
+use crate::model::vswitch;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -136,7 +136,7 @@ fn egresses(topology: &Topology) -> Vec<Mismatch> {
 
 /// The smallest of the ways that a pod's traffic to the outside takes.
 fn way_out<'a>(topology: &'a Topology, pod: &Pod) -> Option<(&'a Interface, u32, LimitHow)> {
-    let host_end = topology.interface(pod.host_ifindex?);
+    let host_end = topology.interface(pod.host_ifindex?).and_then(|end| topology.entry(end));
     [Family::Ipv4, Family::Ipv6]
         .into_iter()
         .flat_map(|family| {

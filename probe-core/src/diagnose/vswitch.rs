@@ -1,5 +1,5 @@
-//! Drops in an Open vSwitch datapath. The packet's device is still the port that it came in by; only the flow table, which
-//! the kernel does not tell of, knows which port it was to leave by.
+//! Drops in an Open vSwitch datapath. The packet's device is still the port that it came in by; which port it was to leave
+//! by is what the programmed flows say, and where they leave it open, what the ports take and lead to.
 use super::Diagnoser;
 use super::drops::Met;
 use super::fault::Joint;
@@ -10,9 +10,7 @@ use crate::model::interface::{Interface, Role};
 use crate::model::packet::Packet;
 use crate::model::size_drop::PacketDropped;
 use crate::model::topology::Topology;
-
-/// Kind of the devices of a datapath: the one that all ports belong to, and its internal ports.
-pub(super) const KIND: &str = "openvswitch";
+use crate::model::vswitch::is_port;
 
 impl Diagnoser {
     /// `ovs_vport_send` frees what the outgoing port does not take; there is no slack for a VLAN tag, which it leaves out
@@ -31,11 +29,6 @@ impl Diagnoser {
     }
 }
 
-/// Whether an interface is a port of an Open vSwitch datapath.
-pub(super) fn is_port(interface: &Interface) -> bool {
-    interface.kind == KIND && interface.master.is_none() || interface.master_kind.as_deref() == Some(KIND)
-}
-
 /// Whether an index is that of a port of an Open vSwitch datapath.
 pub(super) fn is_switched(topology: &Topology, ifindex: u32) -> bool {
     topology.interface(ifindex).is_some_and(is_port)
@@ -44,12 +37,11 @@ pub(super) fn is_switched(topology: &Topology, ifindex: u32) -> bool {
 /// The port that a packet was to leave by: the destination's own, else a way out of the node that takes less than this.
 fn outgoing<'a>(
     topology: &'a Topology,
-    came_by: &Interface,
+    came_by: &'a Interface,
     packet: &Packet,
     length: u32,
 ) -> Option<&'a Interface> {
-    let ports =
-        || topology.interfaces.values().filter(|port| is_port(port) && port.ifindex != came_by.ifindex);
+    let ports = || topology.switched_to(came_by, Some(packet.flow.dst));
     let behind = topology.pod_with_address(packet.flow.dst).and_then(|pod| pod.host_ifindex);
     if let Some(port) = ports().find(|port| Some(port.ifindex) == behind) {
         return (port.mtu < length).then_some(port);
@@ -68,6 +60,7 @@ mod tests {
     use super::*;
     use crate::diagnose::fixtures::{self, POD1, UPLINK};
     use crate::model::flow::Protocol;
+    use crate::model::vswitch::{KIND, SwitchFlow, Vswitch};
 
     const DATAPATH: u32 = 40;
 
@@ -107,6 +100,21 @@ mod tests {
     fn what_goes_to_a_pod_met_its_port() {
         let drop = drop(POD1, "10.244.1.11", "10.244.1.12", 5000);
         assert_eq!(met(switched(), &drop), Some(("veth2".to_owned(), 1500, LimitAt::Link)));
+    }
+
+    #[test]
+    fn of_two_ways_out_it_met_the_one_that_its_flow_names() {
+        let mut topology = switched();
+        let mut second = topology.interfaces[&UPLINK].clone();
+        (second.ifindex, second.name, second.mtu) = (UPLINK + 1, "eth1".to_owned(), 1400);
+        topology.interfaces.insert(second.ifindex, second);
+        let drop = drop(POD1, "10.244.1.11", "203.0.113.9", 5000);
+        // Nothing says which: the smaller is the likelier.
+        assert_eq!(met(topology.clone(), &drop), Some(("eth1".to_owned(), 1400, LimitAt::Node)));
+        let flow = SwitchFlow { came_by: Some(POD1), destination: None, leaves_by: vec![UPLINK] };
+        let ports = vec![UPLINK, UPLINK + 1, POD1, POD1 + 1];
+        topology.vswitches.push(Vswitch { ifindex: DATAPATH, ports, flows: Some(vec![flow]) });
+        assert_eq!(met(topology, &drop), Some(("eth0".to_owned(), 1500, LimitAt::Node)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::pod::Pod;
 use super::route::Route;
 use super::rule::Rule;
 use super::settings::Settings;
+use super::vswitch::Vswitch;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -19,6 +20,8 @@ pub struct Topology {
     pub routes: Vec<Route>,
     /// Rules of policy routing; none where they are not known.
     pub rules: Vec<Rule>,
+    /// Datapaths of Open vSwitch; none where they are not known.
+    pub vswitches: Vec<Vswitch>,
     /// Pods reachable from here.
     pub pods: Vec<Pod>,
     /// Settings by inode of the network namespace: of the observed one and, where it is known, of each pod's.

@@ -6,6 +6,7 @@ mod filter;
 mod overlay;
 mod pair;
 mod rest;
+mod vswitch;
 
 use super::Reach;
 use super::joint;
@@ -56,6 +57,7 @@ pub fn findings(survey: &Survey, reaches: &[Reach], now: Time) -> Vec<Finding> {
     all.extend(egress::smaller_ways(survey, reaches));
     all.extend(overlay::too_large(survey, reaches));
     all.extend(bridge::unequal_ports(survey, reaches, &senders));
+    all.extend(vswitch::smaller_ports(survey, reaches, &senders));
     all.extend(rest::below_ipv6_minimum(survey));
     all.extend(rest::without_discovery(survey, reaches));
     all.extend(filter::dropped_errors(survey, reaches));

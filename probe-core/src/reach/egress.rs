@@ -1,9 +1,11 @@
 //! The joints that a packet meets behind a route.
 use super::joint::{Beyond, Joint, Place};
+use super::switch;
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, OuterDf, Role};
 use crate::model::route::Route;
 use crate::model::topology::Topology;
+use crate::model::vswitch;
 
 /// Tunnels within tunnels that are followed: a bound for a loop in a configuration that is wrong.
 const DEPTH: usize = 4;
@@ -45,6 +47,7 @@ pub fn device(interface: &Interface, family: Family, place: Place, beyond: Beyon
         mtu: mtu(interface, family),
         route_mtu: None,
         overhead: 0,
+        padding: None,
         overhead_unknown: false,
         beyond,
     }
@@ -70,6 +73,11 @@ pub fn port(topology: &Topology, port: &Interface, family: Family) -> Vec<Joint>
     chain
 }
 
+/// Tunnels that compare with their underlay's path themselves, and tell the sender (`tnl_update_pmtu`, `ip6_tnl_xmit`).
+fn tells_senders(kind: &str) -> bool {
+    matches!(kind, "ipip" | "sit" | "gre" | "gretap" | "ip6gre" | "ip6gretap" | "ip6tnl")
+}
+
 /// What comes after a chain's last joint, a device: a bridge's port to the outside, or a tunnel's underlay.
 fn behind(topology: &Topology, device_of_joint: &Interface, chain: &mut Vec<Joint>) {
     let mut interface = device_of_joint;
@@ -84,9 +92,18 @@ fn behind(topology: &Topology, device_of_joint: &Interface, chain: &mut Vec<Join
             }
             return;
         }
+        if interface.kind == vswitch::KIND {
+            let outward =
+                topology.switched_to(interface, None).find(|port| port.up && switch::is_outward(port));
+            if let Some(outward) = outward {
+                chain.push(device(outward, Family::Ipv4, Place::Node, Beyond::Silent));
+            }
+            return;
+        }
         let (Some(tunnel), Some(last)) = (&interface.tunnel, chain.last_mut()) else { return };
         last.overhead = tunnel.overhead.unwrap_or(0);
         last.overhead_unknown = tunnel.overhead.is_none();
+        last.padding = tunnel.padding;
         let place = last.place;
         let Some(underlay) = tunnel.underlay.and_then(|underlay| topology.interface(underlay)) else {
             return;
@@ -96,6 +113,7 @@ fn behind(topology: &Topology, device_of_joint: &Interface, chain: &mut Vec<Join
             return;
         }
         let beyond = match tunnel.df {
+            _ if tells_senders(&interface.kind) => Beyond::Told,
             OuterDf::Unset => Beyond::Fragmented,
             OuterDf::Set | OuterDf::Inherit => Beyond::Misdirected,
         };

@@ -55,6 +55,8 @@ pub struct Joint {
     pub route_mtu: Option<u32>,
     /// Bytes that it adds for what comes after it.
     pub overhead: u32,
+    /// Bytes that it fills packets up to a multiple of, but not beyond its own MTU (`calculate_skb_padding`).
+    pub padding: Option<u32>,
     /// Not known how much it adds.
     pub overhead_unknown: bool,
     /// What becomes of larger packets.
@@ -82,10 +84,34 @@ impl fmt::Display for Joint {
     }
 }
 
+/// A tunnel that fills packets up, in bytes.
+struct Filling {
+    multiple: u32,
+    /// Of its device.
+    mtu: u32,
+    /// What was added before it.
+    before: u32,
+}
+
+impl Filling {
+    /// What is left of the room behind it.
+    fn limit(&self, room: u32) -> u32 {
+        let here = room + self.before;
+        let filled =
+            if self.mtu <= here { here } else { here - here.checked_rem(self.multiple).unwrap_or(0) };
+        filled.saturating_sub(self.before)
+    }
+}
+
 /// What each joint leaves of an inner packet, in bytes.
 fn limits(chain: &[Joint]) -> impl Iterator<Item = u32> {
-    chain.iter().scan(0_u32, |added, joint| {
-        let limit = joint.takes().saturating_sub(*added);
+    let mut filling: Option<Filling> = None;
+    chain.iter().scan(0_u32, move |added, joint| {
+        let room = joint.takes().saturating_sub(*added);
+        let limit = filling.as_ref().map_or(room, |filling| filling.limit(room));
+        if let Some(multiple) = joint.padding {
+            filling = Some(Filling { multiple, mtu: joint.mtu, before: *added });
+        }
         *added += joint.overhead;
         Some(limit)
     })

@@ -6,6 +6,7 @@ use super::{DESTINATIONS_SHOWN, Destination, Reach, has_address};
 use crate::model::flow::Family;
 use crate::model::pod::{Pod, PodKey};
 use crate::model::survey::Survey;
+use crate::model::vswitch;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -100,11 +101,13 @@ fn sample(survey: &Survey, pod: &Pod, family: Family) -> Option<Sample> {
             mtu: pod.pod_mtu?,
             route_mtu: None,
             overhead: 0,
+            padding: None,
             overhead_unknown: false,
             beyond: Beyond::Silent,
         })
     });
-    let bridge = end.master.filter(|_| end.master_kind.as_deref() == Some("bridge"));
+    let is_switched = matches!(end.master_kind.as_deref(), Some("bridge" | vswitch::KIND));
+    let bridge = end.master.filter(|_| is_switched);
     let port = || egress::device(end, Family::Ipv4, Place::Node, Beyond::Silent);
     let bridged: Vec<Joint> = [port()].into_iter().chain(inner.clone()).collect();
     let route = best_route(&survey.node, family, Target::Address(address));

@@ -2,7 +2,7 @@
 use super::egress::{self, By};
 use super::joint::{Joint, Place};
 use super::sender::{self, Target, host_end};
-use super::{Destination, Reach, is_link_local};
+use super::{Destination, Reach, is_link_local, switch};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
@@ -22,6 +22,8 @@ pub struct Ways {
 struct Way {
     to: Destination,
     target: Target,
+    /// The route; none where a program decides.
+    route: Option<Route>,
     chain: Vec<Joint>,
     /// Named destinations; a few networks that the same chain leads to.
     destinations: Vec<String>,
@@ -43,6 +45,7 @@ impl Ways {
             ways.push(Way {
                 to,
                 target,
+                route: Some(route.clone()),
                 chain,
                 destinations: vec![name],
                 count: 1,
@@ -61,23 +64,39 @@ impl Ways {
         if let Some(port) = outward_port(survey, pod, self.family) {
             return self.by_port(survey, pod, port);
         }
-        let routed = self.ways.iter().filter_map(|way| {
+        if let Some(reaches) = switch::remote(self, survey, pod) {
+            return reaches;
+        }
+        let end = host_end(survey, pod);
+        let entry = end.and_then(|end| survey.node.entry(end));
+        let mut reaches = self.routed(survey, pod, entry, &[]);
+        let overlays = end.into_iter().flat_map(|end| overlay_ports(&survey.node, end));
+        reaches.extend(overlays.filter_map(|port| self.bridged(survey, pod, port)));
+        reaches
+    }
+
+    /// What the node routes for a pod whose packets come by `entry`, and meet some joints before.
+    pub(super) fn routed(
+        &self,
+        survey: &Survey,
+        pod: &Pod,
+        entry: Option<&Interface>,
+        before: &[Joint],
+    ) -> Vec<Reach> {
+        let source = pod.addresses.iter().copied().find(|address| Family::of(*address) == self.family);
+        let taken =
+            |way: &&Way| way.route.as_ref().is_none_or(|route| survey.node.may_take(route, source, entry));
+        let routed = self.ways.iter().filter(taken).filter_map(|way| {
             let start = sender::start(survey, pod, self.family, way.target)?;
-            let chain = start.into_iter().chain(way.chain.iter().cloned()).collect();
-            let reach = self.reach(pod, way.to, chain, way.destinations.clone());
+            let chain = start.into_iter().chain(before.iter().cloned()).chain(way.chain.iter().cloned());
+            let reach = self.reach(pod, way.to, chain.collect(), way.destinations.clone());
             Some(Reach { is_meant: way.is_meant, destination_count: way.count, ..reach })
         });
-        let bridged = host_end(survey, pod).into_iter().flat_map(|end| {
-            overlay_ports(&survey.node, end).filter_map(|port| {
-                let network = own_network(survey, pod, self.family);
-                let target = network.map_or(Target::Default, |(network, _)| Target::Address(network));
-                let start = sender::start(survey, pod, self.family, target)?;
-                let chain = start.into_iter().chain(egress::port(&survey.node, port, self.family));
-                let name = network.map(|(network, length)| format!("{network}/{length}"));
-                Some(self.reach(pod, Destination::OtherNode, chain.collect(), name.into_iter().collect()))
-            })
-        });
-        routed.chain(bridged).collect()
+        routed.collect()
+    }
+
+    pub(super) fn family(&self) -> Family {
+        self.family
     }
 
     /// A pod on a macvlan or the like leaves by the device below, past the node's routes.
@@ -91,7 +110,7 @@ impl Ways {
         self.by_joints(survey, pod, &egress::port(&survey.node, port, self.family))
     }
 
-    fn by_joints(&self, survey: &Survey, pod: &Pod, joints: &[Joint]) -> Vec<Reach> {
+    pub(super) fn by_joints(&self, survey: &Survey, pod: &Pod, joints: &[Joint]) -> Vec<Reach> {
         let network = own_network(survey, pod, self.family);
         let near = network.map(|(network, length)| {
             (Destination::OtherNode, Target::Address(network), format!("{network}/{length}"))
@@ -107,7 +126,13 @@ impl Ways {
             .collect()
     }
 
-    fn reach(&self, pod: &Pod, to: Destination, chain: Vec<Joint>, destinations: Vec<String>) -> Reach {
+    pub(super) fn reach(
+        &self,
+        pod: &Pod,
+        to: Destination,
+        chain: Vec<Joint>,
+        destinations: Vec<String>,
+    ) -> Reach {
         let destination_count = destinations.len();
         Reach {
             pod: pod.clone(),
@@ -196,6 +221,7 @@ fn programs(node: &Topology, family: Family) -> Vec<Way> {
             Way {
                 to: Destination::OtherNode,
                 target: Target::Default,
+                route: None,
                 chain,
                 destinations: Vec::new(),
                 count: 0,
@@ -215,7 +241,7 @@ fn is_given_by_program(interface: &Interface, is_routed: bool) -> bool {
 
 /// The tunnels among the ports of the bridge that an interface is on.
 fn overlay_ports<'a>(node: &'a Topology, end: &'a Interface) -> impl Iterator<Item = &'a Interface> {
-    let bridge = end.master.filter(|_| matches!(end.master_kind.as_deref(), Some("bridge" | "openvswitch")));
+    let bridge = end.master.filter(|_| end.master_kind.as_deref() == Some("bridge"));
     node.with_role(Role::Overlay).filter(move |port| bridge.is_some() && port.master == bridge && port.up)
 }
 
@@ -239,7 +265,7 @@ fn parent<'a>(survey: &'a Survey, pod: &Pod) -> Option<&'a Interface> {
 }
 
 /// The network that a pod is in.
-fn own_network(survey: &Survey, pod: &Pod, family: Family) -> Option<(IpAddr, u8)> {
+pub(super) fn own_network(survey: &Survey, pod: &Pod, family: Family) -> Option<(IpAddr, u8)> {
     let inside = survey.inside(pod)?;
     let own = inside.interface_named(pod.pod_interface.as_deref()?)?;
     inside

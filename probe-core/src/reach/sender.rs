@@ -35,6 +35,7 @@ pub fn start(survey: &Survey, pod: &Pod, family: Family, target: Target) -> Opti
                 mtu: pod.pod_mtu.or_else(|| host_end(survey, pod).map(|end| end.mtu))?,
                 route_mtu: None,
                 overhead: 0,
+                padding: None,
                 overhead_unknown: false,
                 beyond: Beyond::Refused,
             };

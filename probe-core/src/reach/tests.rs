@@ -2,6 +2,9 @@ use super::fixtures::{self, OVERLAY, POD1, UPLINK, bridged, ip, node, route_mtu,
 use super::*;
 use crate::model::fixtures::{device, enslaved, route, tunnel};
 use crate::model::interface::{Interface, Role};
+use crate::model::route::Route;
+use crate::model::rule::Rule;
+use crate::model::vswitch::{self, SwitchFlow, Vswitch};
 use Destination::{OtherNode, Outside, SameNode};
 
 #[test]
@@ -117,7 +120,7 @@ fn of_two_default_routes_the_kernel_takes_the_lower_metric() {
     let mut survey = node(1500, 1450);
     survey.node.interfaces.insert(9, Interface { role: Role::Uplink, ..device(9, "wwan0", "", 1400) });
     let backup = route("default", 9, Some("10.9.0.1"));
-    survey.node.routes.push(crate::model::route::Route { priority: 700, ..backup });
+    survey.node.routes.push(Route { priority: 700, ..backup });
     assert_eq!(told(&survey, Outside, Family::Ipv4), ["eth0 1500 → veth1 1500 → eth0 1500 = 1500"]);
 }
 
@@ -157,4 +160,74 @@ fn without_a_look_inside_the_interface_counts() {
     survey.node.pods[0].addresses = vec![ip("10.244.1.11")];
     assert_eq!(told(&survey, Outside, Family::Ipv4), ["eth0 1500 → veth1 1500 → eth0 1400 = 1400"]);
     assert_eq!(told(&survey, Outside, Family::Ipv6), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_tunnel_fills_up_counts_only_beyond_its_own_mtu() {
+    let limit = |overlay_mtu: u32| {
+        let mut survey = node(1500, overlay_mtu);
+        let overlay = survey.node.interfaces.get_mut(&OVERLAY).and_then(|overlay| overlay.tunnel.as_mut());
+        let tunnel = overlay.expect("a tunnel");
+        (tunnel.overhead, tunnel.padding) = (Some(80), Some(16));
+        let reach = reaches(&survey).into_iter().find(|reach| reach.to == OtherNode).expect("a chain");
+        (reach.mtu(), reach.limited_by())
+    };
+    assert_eq!(limit(1420), (1420, Some("vxlan.calico over eth0".to_owned())));
+    assert_eq!(limit(1500), (1408, Some("vxlan.calico over eth0".to_owned())));
+}
+
+/// The two pods and the uplink on one datapath, and a second way out of 1400.
+fn switched(flows: Option<Vec<SwitchFlow>>) -> Survey {
+    const DATAPATH: u32 = 40;
+    let mut survey = node(1500, 1450);
+    let second = Interface { role: Role::Uplink, ..device(UPLINK + 40, "eth1", "", 1400) };
+    survey.node.interfaces.insert(second.ifindex, second);
+    survey.node.interfaces.insert(DATAPATH, device(DATAPATH, "vs0", vswitch::KIND, 1500));
+    let ports = [UPLINK, UPLINK + 40, POD1, POD1 + 1];
+    for port in ports {
+        let interface = survey.node.interfaces.remove(&port).expect("a port");
+        survey.node.interfaces.insert(port, enslaved(interface, DATAPATH, vswitch::KIND));
+    }
+    survey.node.vswitches.push(Vswitch { ifindex: DATAPATH, ports: ports.to_vec(), flows });
+    survey
+}
+
+#[test]
+fn on_a_vswitch_flows_name_the_ports_that_a_pod_leaves_by() {
+    let to = |leaves_by| SwitchFlow { came_by: Some(POD1), destination: None, leaves_by };
+    let first = "eth0 1500 → veth1 1500 → eth0 1500 = 1500";
+    let second = "eth0 1500 → veth1 1500 → eth1 1400 = 1400";
+    assert_eq!(told(&switched(Some(vec![to(vec![UPLINK])])), Outside, Family::Ipv4)[0], first);
+    assert_eq!(told(&switched(Some(vec![to(vec![UPLINK + 40])])), Outside, Family::Ipv4)[0], second);
+    let unknown = told(&switched(None), Outside, Family::Ipv4);
+    assert!(unknown.contains(&first.to_owned()) && unknown.contains(&second.to_owned()), "{unknown:?}");
+    assert_eq!(
+        told(&switched(None), SameNode, Family::Ipv4)[0],
+        "eth0 1500 → veth1 1500 → veth2 1500 → eth0 1500 = 1500"
+    );
+}
+
+#[test]
+fn a_route_counts_for_the_pods_whose_rules_lead_to_it() {
+    let mut survey = node(1500, 1450);
+    let other = Route { table: 100, mtu: Some(1300), ..route("default", UPLINK, Some("10.0.0.1")) };
+    survey.node.routes.push(other);
+    let rule = |priority, table, from| Rule {
+        family: Family::Ipv4,
+        priority,
+        table: Some(table),
+        from,
+        came_by: None,
+        to: None,
+        is_special: false,
+        suppressed: None,
+    };
+    survey.node.rules.push(rule(32766, 254, None));
+    survey.node.rules.push(rule(100, 100, Some((ip("10.244.1.12"), 32))));
+    assert_eq!(told(&survey, Outside, Family::Ipv4), ["eth0 1500 → veth1 1500 → eth0 1500 = 1500"]);
+    let of_second = |reach: &&Reach| {
+        reach.pod.host_ifindex == Some(POD1 + 1) && reach.to == Outside && reach.family == Family::Ipv4
+    };
+    let second: Vec<String> = reaches(&survey).iter().filter(of_second).map(Reach::text).collect();
+    assert_eq!(second, ["eth0 1500 → veth2 1500 → eth0 1500 (route 1300) = 1300"]);
 }

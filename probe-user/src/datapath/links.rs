@@ -22,6 +22,7 @@ mod stacked;
 mod tunnel;
 mod underlay;
 mod visit;
+mod vswitch;
 mod way_out;
 mod wireguard;
 

@@ -1,9 +1,10 @@
 //! The few requests of bpf(2) that this needs, by hand: the tests must not judge the product by its own library.
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::ffi::CString;
 use std::io::Error;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::process::Command;
 
 /// Direction of a TCX hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +33,16 @@ const PROG_LOAD: i64 = 5;
 const PROG_GET_FD_BY_ID: i64 = 13;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
 const PROG_QUERY: i64 = 16;
+const OBJ_PIN: i64 = 6;
 const LINK_CREATE: i64 = 28;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const SCHED_CLS: u32 = 3;
+/// `BPF_FUNC_redirect_neigh`.
+const REDIRECT_NEIGH: u32 = 152;
 /// `BPF_FUNC_redirect_peer`.
 const REDIRECT_PEER: u32 = 155;
+/// `BPF_NETKIT_PEER` of `enum bpf_attach_type`: what the end in the pod sends.
+const NETKIT_PEER: u32 = 55;
 /// More programs than any test puts at one hook.
 const MOST_PROGRAMS: usize = 64;
 
@@ -94,12 +100,21 @@ struct Info {
     pointer: u64,
 }
 
-/// A program attached by TCX: what another agent on the node has in place. It goes when this is dropped.
+/// A program attached by TCX, or by clsact where the kernel has no TCX: what another agent on the node has in place. It goes
+/// when this is dropped, or with the interface.
 #[derive(Debug)]
 pub struct OtherProgram {
     id: u32,
     _program: OwnedFd,
-    _link: OwnedFd,
+    _link: Option<OwnedFd>,
+}
+
+/// `pin` of `union bpf_attr`.
+#[repr(C)]
+struct Pin {
+    path: u64,
+    descriptor: u32,
+    flags: u32,
 }
 
 impl OtherProgram {
@@ -149,26 +164,35 @@ impl OtherProgram {
         Self::attach_instructions(interface, Hook::Ingress, &instructions)
     }
 
+    /// Attaches one in the calling thread's namespace to the pod's end of a netkit pair, whose other end is `host_end`: what
+    /// the pod sends leaves right by an interface of the node, past all hooks of the pair.
+    pub fn redirect_out_of_netkit(host_end: &str, interface: &str) -> Result<Self> {
+        let instructions = [
+            instruction(0xb7, 1, 0, 0, interface_index(interface)?), // r1 = the interface
+            instruction(0xb7, 2, 0, 0, 0),                           // r2 = the next hop is looked up
+            instruction(0xb7, 3, 0, 0, 0),
+            instruction(0xb7, 4, 0, 0, 0), // r4 = no flags
+            instruction(0x85, 0, 0, 0, REDIRECT_NEIGH),
+            instruction(0x95, 0, 0, 0, 0),
+        ];
+        let program = load(&instructions)?;
+        let link = link(&program, interface_index(host_end)?, NETKIT_PEER)
+            .context("attaching a program to a netkit pair")?;
+        Ok(Self { id: program_id(program.as_raw_fd())?, _program: program, _link: Some(link) })
+    }
+
     fn attach_instructions(interface: &str, hook: Hook, instructions: &[u64]) -> Result<Self> {
         let index = interface_index(interface)?;
-        let license = c"GPL";
-        let mut load = Load {
-            program_type: SCHED_CLS,
-            instruction_count: instructions.len() as u32,
-            instructions: instructions.as_ptr() as u64,
-            license: license.as_ptr() as u64,
-            ..Load::default()
-        };
-        load.name[..5].copy_from_slice(b"other");
-        let program = descriptor(PROG_LOAD, &mut load).context("loading a program of somebody else")?;
-        let mut create = LinkCreate {
-            program: program.as_raw_fd() as u32,
-            target_ifindex: index,
-            attach_type: hook.attach_type(),
-            ..LinkCreate::default()
-        };
-        let link = descriptor(LINK_CREATE, &mut create).context("attaching a program of somebody else")?;
+        let program = load(instructions)?;
         let id = program_id(program.as_raw_fd())?;
+        let link = match link(&program, index, hook.attach_type()) {
+            Ok(link) => Some(link),
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                by_clsact(&program, id, interface, hook)?;
+                None
+            }
+            Err(error) => return Err(error).context("attaching a program of somebody else"),
+        };
         Ok(Self { id, _program: program, _link: link })
     }
 
@@ -176,6 +200,46 @@ impl OtherProgram {
     pub const fn id(&self) -> u32 {
         self.id
     }
+}
+
+fn load(instructions: &[u64]) -> Result<OwnedFd> {
+    let license = c"GPL";
+    let mut load = Load {
+        program_type: SCHED_CLS,
+        instruction_count: instructions.len() as u32,
+        instructions: instructions.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        ..Load::default()
+    };
+    load.name[..5].copy_from_slice(b"other");
+    descriptor(PROG_LOAD, &mut load).context("loading a program of somebody else")
+}
+
+fn link(program: &OwnedFd, target_ifindex: u32, attach_type: u32) -> std::io::Result<OwnedFd> {
+    let program = program.as_raw_fd() as u32;
+    let mut create = LinkCreate { program, target_ifindex, attach_type, ..LinkCreate::default() };
+    descriptor(LINK_CREATE, &mut create)
+}
+
+/// Attaches a program as tc does, which takes it by a name in a file system.
+fn by_clsact(program: &OwnedFd, id: u32, interface: &str, hook: Hook) -> Result<()> {
+    let pinned = format!("/sys/fs/bpf/mtuprobe-test-{id}");
+    let path = CString::new(pinned.clone()).context("a path with a zero byte")?;
+    let mut pin = Pin { path: path.as_ptr() as u64, descriptor: program.as_raw_fd() as u32, flags: 0 };
+    call(OBJ_PIN, &mut pin).context("giving a program a name")?;
+    let hook = match hook {
+        Hook::Ingress => "ingress",
+        Hook::Egress => "egress",
+    };
+    let tc = |arguments: &[&str]| Command::new("tc").args(arguments).output();
+    // There may be one already.
+    let _there = tc(&["qdisc", "add", "dev", interface, "clsact"]);
+    let attached =
+        tc(&["filter", "add", "dev", interface, hook, "bpf", "direct-action", "object-pinned", &pinned]);
+    std::fs::remove_file(&pinned).with_context(|| format!("removing {pinned}"))?;
+    let output = attached.context("running tc")?;
+    ensure!(output.status.success(), "tc: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// What the kernel says of a program.
@@ -271,15 +335,15 @@ fn info<T>(program: RawFd, head: &mut T) -> Result<()> {
     Ok(())
 }
 
-fn descriptor<T>(command: i64, attribute: &mut T) -> Result<OwnedFd> {
+fn descriptor<T>(command: i64, attribute: &mut T) -> std::io::Result<OwnedFd> {
     let number = call(command, attribute)?;
     // SAFETY: these commands return a new descriptor, which nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
 }
 
-fn call<T>(command: i64, attribute: &mut T) -> Result<i64> {
+fn call<T>(command: i64, attribute: &mut T) -> std::io::Result<i64> {
     // SAFETY: the attribute is a prefix of `union bpf_attr` of the length that is told; pointers in it are to
     // values that live in the caller during the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attribute, size_of::<T>()) };
-    if result < 0 { Err(Error::last_os_error().into()) } else { Ok(result) }
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
 }

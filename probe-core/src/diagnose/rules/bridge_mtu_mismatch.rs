@@ -3,15 +3,16 @@ use super::{Rule, Teller, Telling, durable, now};
 use crate::diagnose::latent::Mismatch;
 use crate::model::finding::Kind;
 use crate::model::topology::Topology;
+use crate::model::vswitch;
 
 /// The rule.
 pub static RULE: Rule = Rule {
     kind: Kind::BridgeMtuMismatch,
-    meaning: "What one port of a bridge sends, another does not take. A bridge drops larger packets without an ICMP error \
-              and without a counter.",
+    meaning: "What one port of a bridge or a vswitch sends, another does not take. A bridge drops larger packets without an \
+              ICMP error and without a counter, a vswitch likewise but for tx_errors of the port.",
     proof: "The bridge and its ports were read over netlink.",
     remedy: "Give the bridge, its ports and what is behind them the same MTU.",
-    references: &["br_dev_queue_push_xmit", "br_mtu_auto_adjust"],
+    references: &["br_dev_queue_push_xmit", "br_mtu_auto_adjust", "ovs_vport_send"],
     tell: Teller::Latent(tell),
 };
 
@@ -23,17 +24,20 @@ fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
             && (port.master == Some(mismatch.ifindex) || port.ifindex == mismatch.ifindex)
     });
     let command = small.map(|port| format!("ip link set {} mtu {larger}", port.name));
+    // A vswitch leaves the VLAN tag out of the length itself (`packet_length`), and has no slack for it.
+    let is_vswitch = topology.interface(mismatch.ifindex).is_some_and(|bridge| bridge.kind == vswitch::KIND);
+    let (what, slack) = if is_vswitch { ("vswitch", "") } else { ("bridge", " (and 4 of slack)") };
     Telling {
         title: format!(
-            "bridge {name}: what is behind its ports sends up to {larger}, the smallest takes {limit}"
+            "{what} {name}: what is behind its ports sends up to {larger}, the smallest takes {limit}"
         ),
         explanation: format!(
-            "Packets of more than {limit} bytes (and 4 of slack) towards a smaller port are dropped without an ICMP error. \
+            "Packets of more than {limit} bytes{slack} towards a smaller port are dropped without an ICMP error. \
              Told from the configuration alone."
         ),
         fixes: vec![
             now(command, format!("give all ports {larger}, or the senders {limit}")),
-            durable("set one MTU for this bridge and its pods in the CNI's configuration"),
+            durable(format!("set one MTU for this {what} and its pods in the CNI's configuration")),
         ],
     }
 }

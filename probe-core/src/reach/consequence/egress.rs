@@ -49,7 +49,12 @@ fn refused_by_node(reach: &Reach) -> Option<(usize, &Joint)> {
         return None;
     }
     let (index, joint) = reach.limit()?;
-    (joint.place == Place::Node && joint.beyond == Beyond::Told).then_some((index, joint))
+    // Behind a tunnel it is the tunnel that is too large.
+    let is_outer = index
+        .checked_sub(1)
+        .and_then(|before| reach.chain.get(before))
+        .is_some_and(|before| before.overhead > 0);
+    (joint.place == Place::Node && joint.beyond == Beyond::Told && !is_outer).then_some((index, joint))
 }
 
 fn consequence(survey: &Survey, reach: &Reach, index: usize, joint: &Joint) -> Consequence {

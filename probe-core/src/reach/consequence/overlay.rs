@@ -99,7 +99,11 @@ fn met(tunnel: &Interface, excess: Excess<'_>) -> Consequence {
         (true, _, Beyond::Fragmented) => {
             (Severity::Warning, "Its outer packets go without DF: they will leave as fragments.".to_owned())
         }
-        (true, _, Beyond::Misdirected | Beyond::Refused | Beyond::Told | Beyond::Silent) => (
+        (true, _, Beyond::Told) => (
+            Severity::Warning,
+            "The tunnel drops what is too large and tells the senders, who have to learn it.".to_owned(),
+        ),
+        (true, _, Beyond::Misdirected | Beyond::Refused | Beyond::Silent) => (
             Severity::Warning,
             "Its outer packets carry DF or are IPv6: they will be dropped, and the error goes to this node, not to the pod."
                 .to_owned(),

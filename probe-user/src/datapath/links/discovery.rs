@@ -10,6 +10,7 @@ use super::rule::rules;
 use super::stacked::Sight;
 use super::underlay::resolve;
 use super::visit::visit;
+use super::vswitch::{Switching, switching};
 use crate::attribution::{NamespaceIndex, is_link_local, pods};
 use probe_core::model::flow::Family;
 use probe_core::model::interface::{Interface, Peer, Role};
@@ -17,6 +18,7 @@ use probe_core::model::pod::Pod;
 use probe_core::model::roles::{self, Surroundings, WayBack};
 use probe_core::model::route::Route;
 use probe_core::model::topology::Topology;
+use probe_core::model::vswitch;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
@@ -76,10 +78,12 @@ impl Discovery {
         }
         self.read_namespaces(&devices, &found_routes);
 
+        let switching = read_switching(&devices);
         let mut topology = Topology {
             netns_inode: self.own_inode,
             routes: found_routes,
             rules: found_rules,
+            vswitches: switching.vswitches,
             ..Topology::default()
         };
         let kinds: BTreeMap<u32, String> =
@@ -93,7 +97,10 @@ impl Discovery {
             topology.interfaces.insert(interface.ifindex, interface);
         }
         self.name_local_peers(&mut topology);
-        for (ifindex, kind, tunnel) in tunnels {
+        for (ifindex, kind, mut tunnel) in tunnels {
+            if let Some(asked) = switching.tunnels.get(&ifindex) {
+                tunnel.take_flows(asked);
+            }
             let tunnel = resolve(&mut self.connection, &topology, ifindex, &kind, tunnel)?;
             if let Some(interface) = topology.interfaces.get_mut(&ifindex) {
                 interface.tunnel = Some(tunnel);
@@ -310,6 +317,12 @@ impl Discovery {
         }
         ports
     }
+}
+
+/// The datapaths of Open vSwitch, where there are any. Refused or gone meanwhile: what its ports are is known all the same.
+fn read_switching(devices: &[Device]) -> Switching {
+    let is_used = devices.iter().any(|device| device.kind == vswitch::KIND);
+    if is_used { switching().unwrap_or_default() } else { Switching::default() }
 }
 
 /// Namespaces at the other end of plain links and of pods without an address.

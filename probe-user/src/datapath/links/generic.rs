@@ -48,9 +48,9 @@ impl Generic {
         let mut wanted = name.as_bytes().to_vec();
         wanted.push(0);
         let request = attribute(control::FAMILY_NAME, &wanted);
-        let answer = generic.ask(control::GET_FAMILY, NLM_F_REQUEST | NLM_F_ACK, &request);
+        let answer = generic.ask(control::GET_FAMILY, NLM_F_REQUEST | NLM_F_ACK, &request, usize::MAX);
         let id = match answer {
-            Ok(messages) => messages.iter().find_map(|message| {
+            Ok(messages) => messages.unwrap_or_default().iter().find_map(|message| {
                 let found = attributes(message).find(|(kind, _)| *kind == control::FAMILY_ID)?;
                 Some(u16::from_ne_bytes(found.1.try_into().ok()?))
             }),
@@ -62,10 +62,27 @@ impl Generic {
 
     /// The attributes of each object that a command lists; `request` are attributes that narrow it down.
     pub fn dump(&mut self, command: u8, request: &[u8]) -> Result<Vec<Vec<u8>>, NetlinkError> {
-        self.ask(command, NLM_F_REQUEST | NLM_F_DUMP, request)
+        Ok(self.ask(command, NLM_F_REQUEST | NLM_F_DUMP, request, usize::MAX)?.unwrap_or_default())
     }
 
-    fn ask(&mut self, command: u8, flags: u16, request: &[u8]) -> Result<Vec<Vec<u8>>, NetlinkError> {
+    /// The same of a command that may list more than anybody wants: `None` if there are more than this many.
+    pub fn dump_at_most(
+        mut self,
+        command: u8,
+        request: &[u8],
+        limit: usize,
+    ) -> Result<Option<Vec<Vec<u8>>>, NetlinkError> {
+        self.ask(command, NLM_F_REQUEST | NLM_F_DUMP, request, limit)
+    }
+
+    /// `None` leaves the rest of the answer unread, after which this can be asked nothing more.
+    fn ask(
+        &mut self,
+        command: u8,
+        flags: u16,
+        request: &[u8],
+        limit: usize,
+    ) -> Result<Option<Vec<Vec<u8>>>, NetlinkError> {
         let operation = format!("list {}", self.name);
         let refused = |source| NetlinkError::Refused { operation: operation.clone(), source };
         self.sequence = self.sequence.wrapping_add(1);
@@ -84,7 +101,10 @@ impl Generic {
             let buffer = &mut self.buffer;
             let length = self.socket.recv(&mut &mut buffer[..], 0).map_err(refused)?;
             if collect(&self.buffer[..length], self.sequence, &mut messages).map_err(refused)? {
-                return Ok(messages);
+                return Ok(Some(messages));
+            }
+            if messages.len() > limit {
+                return Ok(None);
             }
         }
     }

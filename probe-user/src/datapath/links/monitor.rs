@@ -234,6 +234,7 @@ impl Watch {
 fn is_same(a: &Topology, b: &Topology) -> bool {
     a.routes == b.routes
         && a.rules == b.rules
+        && a.vswitches == b.vswitches
         && a.pods == b.pods
         && a.interfaces.len() == b.interfaces.len()
         && a.interfaces.values().zip(b.interfaces.values()).all(|(a, b)| {

@@ -31,7 +31,8 @@ fn read(family: Family, message: RouteNetlinkMessage) -> Option<Rule> {
         table: Some(u32::from(header.table)).filter(|&table| table != 0),
         from: None,
         came_by: None,
-        is_special: header.dst_len != 0 || header.tos != 0 || header.flags.contains(RuleFlags::Invert),
+        to: None,
+        is_special: header.tos != 0 || header.flags.contains(RuleFlags::Invert),
         suppressed: None,
     };
     for attribute in message.attributes {
@@ -41,6 +42,7 @@ fn read(family: Family, message: RouteNetlinkMessage) -> Option<Rule> {
             RuleAttribute::Table(table) => rule.table = Some(table).filter(|&table| table != 0),
             RuleAttribute::L3MDev(true) => rule.table = None,
             RuleAttribute::Source(address) => rule.from = Some((address, header.src_len)),
+            RuleAttribute::Destination(address) => rule.to = Some((address, header.dst_len)),
             RuleAttribute::Iifname(name) => rule.came_by = Some(name),
             RuleAttribute::SuppressPrefixLen(length) => rule.suppressed = u8::try_from(length).ok(),
             RuleAttribute::FwMark(_)

@@ -3,6 +3,7 @@
     clippy::wildcard_enum_match_arm,
     reason = "the decoder's enums grow with the kernel; what is not asked for is skipped"
 )]
+use super::vswitch::SwitchedTunnel;
 use netlink_packet_core::{DefaultNla, Nla as _};
 use netlink_packet_route::link::{
     GeneveDf, GreEncapType, GreIOFlags, InfoData, InfoGeneve, InfoGre, InfoGre6, InfoIpTunnel, InfoKind,
@@ -91,6 +92,15 @@ impl TunnelDevice {
         tunnel.lower = tunnel.lower.filter(|&ifindex| ifindex != 0);
         tunnel.port = tunnel.port.filter(|&port| port != 0);
         Some(tunnel)
+    }
+
+    /// Completes it by what the flows of a vswitch ask of it.
+    pub fn take_flows(&mut self, asked: &SwitchedTunnel) {
+        self.remotes.extend(asked.remotes.iter().copied());
+        self.above_ip = self.above_ip.map(|above| above + asked.options);
+        if asked.df {
+            self.df = OuterDf::Set;
+        }
     }
 
     /// Family of the outer packets, from the kind or the addresses.

@@ -5,7 +5,7 @@ use super::packet::Family;
 use super::pod::Pod;
 use super::settings::NetnsSettings;
 use super::veil::{Address, InterfaceName, Network, Veil};
-use probe_core::model::{interface, route, rule, topology};
+use probe_core::model::{interface, route, rule, topology, vswitch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ mirror! {
         routes: Vec<Route>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         rules: Vec<Rule>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        vswitches: Vec<Vswitch>,
         pods: Vec<Pod>,
         #[serde(default, skip_serializing_if = "NetnsSettings::is_empty")]
         settings: NetnsSettings,
@@ -64,7 +66,25 @@ mirror! {
         table: Option<u32>,
         from: Option<Network>,
         came_by: Option<InterfaceName>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Network>,
         is_special: bool,
         suppressed: Option<u8>,
+    }
+}
+
+mirror! {
+    Vswitch = vswitch::Vswitch {
+        ifindex: u32,
+        ports: Vec<u32>,
+        flows: Option<Vec<SwitchFlow>>,
+    }
+}
+
+mirror! {
+    SwitchFlow = vswitch::SwitchFlow {
+        came_by: Option<u32>,
+        destination: Option<Network>,
+        leaves_by: Vec<u32>,
     }
 }

@@ -17,6 +17,7 @@ use probe_core::model::size_drop::{IcmpGenerated, PacketDropped};
 use probe_core::model::tcp::{Arrival, HoleState, TcpHole, TcpRetransmit, TcpStateChange};
 use probe_core::model::tcp_socket::{NetnsSockets, TcpSocket};
 use probe_core::model::topology::Topology;
+use probe_core::model::vswitch::{SwitchFlow, Vswitch};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -191,8 +192,18 @@ pub fn topology() -> Topology {
             table: Some(1000),
             from: Some((ip("10.244.1.0"), 24)),
             came_by: Some("vethblue".to_owned()),
+            to: Some((ip("10.9.0.0"), 16)),
             is_special: false,
             suppressed: Some(0),
+        }],
+        vswitches: vec![Vswitch {
+            ifindex: 1,
+            ports: vec![1, 3],
+            flows: Some(vec![SwitchFlow {
+                came_by: Some(3),
+                destination: Some((ip("203.0.113.0"), 24)),
+                leaves_by: vec![1],
+            }]),
         }],
         pods: vec![pod()],
         settings: [(4_026_531_840, settings(0)), (4_026_532_001, settings(2))].into(),
