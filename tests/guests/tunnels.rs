@@ -1,7 +1,7 @@
 //! Tunnels, each once with its overhead subtracted and once without: what is reported is what traffic meets, and `check`
 //! computes the limit to the byte before any comes.
 use crate::checked::{check, expect_quiet, expect_reach, expect_warnings};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use mtuprobe_tests::probe::{Expected, Report, Run};
 use mtuprobe_tests::topology::network::UPLINK;
 use mtuprobe_tests::topology::{Family, Overlay, Plan, Pod, Wrapping};
@@ -91,11 +91,6 @@ impl Case {
         let too_large = Expected::kind("overlay_mtu_exceeds_underlay")
             .limit(self.limit)
             .limit_is("overlay", "underlay_minus_overhead");
-        if self.overlay.is_private() {
-            // Such a tunnel may be the node's own affair.
-            ensure!(checked.one(&too_large.severity("info")).is_ok(), "{}", checked.evidence());
-            return expect_quiet(checked);
-        }
         expect_warnings(checked, vec![too_large])
     }
 

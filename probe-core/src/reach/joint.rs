@@ -122,6 +122,11 @@ pub fn largest(chain: &[Joint]) -> u32 {
     limits(chain).min().unwrap_or(0)
 }
 
+/// Largest packet in bytes that passes whole behind a joint.
+pub fn largest_behind(chain: &[Joint], index: usize) -> u32 {
+    limits(chain).skip(index + 1).min().unwrap_or(0)
+}
+
 /// The joint that a packet meets first which is just too big.
 pub fn limiting(chain: &[Joint]) -> Option<usize> {
     let largest = largest(chain);

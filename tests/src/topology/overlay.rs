@@ -113,11 +113,6 @@ impl Overlay {
         }
     }
 
-    /// Whether such a tunnel is as likely somebody's way to his office as one of the pods'.
-    pub const fn is_private(&self) -> bool {
-        matches!(self.wrapping, Wrapping::Wireguard)
-    }
-
     /// Families that it carries.
     fn carries(&self) -> &'static [Family] {
         match self.wrapping {

@@ -18,7 +18,7 @@ use super::{
 use crate::workspace::{Workspace, find_program, run, shown};
 
 /// The modules of what the tests build, each after those that it needs.
-const MODULES: [&str; 38] = [
+const MODULES: [&str; 39] = [
     "veth",
     "bridge",
     "br_netfilter",
@@ -55,6 +55,7 @@ const MODULES: [&str; 38] = [
     "sit",
     "vrf",
     "ipvlan",
+    "8021q",
     "sch_fq_codel",
     "act_mirred",
 ];

@@ -42,8 +42,8 @@ impl Extent {
     /// Seconds after which a guest is ended: tenfold what it takes.
     pub const fn time_limit(&self) -> &'static str {
         match self {
-            Self::Essential | Self::Only(_) => "900",
-            Self::All => "7200",
+            Self::Essential => "1800",
+            Self::All | Self::Only(_) => "7200",
         }
     }
 }

@@ -27,8 +27,7 @@ pub(super) fn too_large(survey: &Survey, reaches: &[Reach]) -> Vec<Consequence> 
         for index in (0..reach.chain.len()).filter(|&index| is_tunnel(reach, index)) {
             let (before, after) = reach.chain.split_at(index + 1);
             let larger = joint::largest(before);
-            let added: u32 = before.iter().map(|joint| joint.overhead).sum();
-            let limit = joint::largest(after).saturating_sub(added);
+            let limit = joint::largest_behind(&reach.chain, index);
             let Some((tunnel, underlay)) = before.last().zip(after.first()) else { continue };
             if larger <= limit {
                 continue;
