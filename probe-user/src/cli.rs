@@ -59,6 +59,10 @@ pub enum Command {
 /// Options of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArguments {
+    /// Form of the output; auto is a screen to look around in (tui) on a terminal, and text elsewhere.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = WatchForm::Auto)]
+    output: WatchForm,
+
     #[command(flatten)]
     observe: ObserveArguments,
 
@@ -111,6 +115,10 @@ fn interval(text: &str) -> Result<Duration, String> {
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+
     #[command(flatten)]
     show: ShowArguments,
 
@@ -124,6 +132,10 @@ pub struct CheckArguments {
 pub struct ReplayArguments {
     /// The recording.
     file: PathBuf,
+
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
 
     #[command(flatten)]
     show: ShowArguments,
@@ -158,10 +170,6 @@ pub struct ScopeArguments {
 /// What is shown, and how.
 #[derive(Debug, Args)]
 pub struct ShowArguments {
-    /// Form of the output; auto is text.
-    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
-    output: OutputForm,
-
     /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
     #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
     pod: Vec<PodPattern>,
@@ -265,6 +273,19 @@ pub enum OutputForm {
     Json,
 }
 
+/// Form of what `watch` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WatchForm {
+    /// A screen on a terminal, text elsewhere.
+    Auto,
+    /// A screen to look around in; needs a terminal.
+    Tui,
+    /// Lines for people.
+    Text,
+    /// JSON Lines.
+    Json,
+}
+
 /// Form of a service's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
@@ -311,11 +332,24 @@ pub enum SeverityChoice {
     Critical,
 }
 
+impl WatchArguments {
+    /// Form of what is shown.
+    pub fn form(&self) -> WatchForm {
+        self.output
+    }
+}
+
 impl From<WatchArguments> for WatchConfig {
     fn from(arguments: WatchArguments) -> Self {
-        let WatchArguments { observe, hook, record, redact } = arguments;
+        let WatchArguments { output, observe, hook, record, redact } = arguments;
+        let output = match output {
+            WatchForm::Auto | WatchForm::Text => Some(OutputForm::Text),
+            WatchForm::Json => Some(OutputForm::Json),
+            // The screen hears of everything itself.
+            WatchForm::Tui => None,
+        };
         Self {
-            output: Some(observe.show.output),
+            output,
             duration: observe.scope.duration,
             selection: observe.scope.selection(observe.show.pod),
             min_severity: observe.show.min_severity.into(),
@@ -348,17 +382,17 @@ impl From<HistogramArguments> for HistogramConfig {
 
 impl From<CheckArguments> for CheckConfig {
     fn from(arguments: CheckArguments) -> Self {
-        let CheckArguments { show, uplink } = arguments;
+        let CheckArguments { output, show, uplink } = arguments;
         let selection = Selection { pods: show.pod, uplinks: uplink, ..Selection::default() };
-        Self { output: show.output, selection, min_severity: show.min_severity.into() }
+        Self { output, selection, min_severity: show.min_severity.into() }
     }
 }
 
 impl From<ReplayArguments> for ReplayConfig {
     fn from(arguments: ReplayArguments) -> Self {
-        let ReplayArguments { file, show } = arguments;
+        let ReplayArguments { file, output, show } = arguments;
         let selection = Selection { pods: show.pod, ..Selection::default() };
-        Self { file, output: show.output, selection, min_severity: show.min_severity.into() }
+        Self { file, output, selection, min_severity: show.min_severity.into() }
     }
 }
 

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Err(answer) => answer.exit(),
     };
     let result = match cli.command {
-        Command::Watch(arguments) => run::watch(arguments.into()),
+        Command::Watch(arguments) => run::watch(arguments.form(), arguments.into()),
         Command::Serve(arguments) => run::serve(*arguments).map(|()| run::Verdict::Quiet),
         Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Check(arguments) => run::check(&arguments.into()),

@@ -9,6 +9,7 @@ pub mod json_lines;
 pub mod path;
 #[cfg(test)]
 mod sample;
+pub mod terminal;
 pub mod text;
 pub mod wall_clock;
 

@@ -7,6 +7,7 @@ mod companion;
 mod evidence;
 mod explain;
 mod histogram;
+mod live;
 mod namespaces;
 mod nat;
 mod observation;
@@ -31,12 +32,15 @@ pub use replay::replay;
 pub use serve::serve;
 pub use verdict::Verdict;
 
+use crate::cli::WatchForm;
 use crate::config::WatchConfig;
 use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::links::LinksUpdate;
+use crate::output::terminal::device;
 use crate::output::wall_clock::{WallClock, monotonic_now};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use companion::{Alone, Companion};
+use live::Live;
 use observation::{Observation, Progress};
 use probe_core::model::nat::NatEntry;
 use recorded::RecordFile;
@@ -73,8 +77,16 @@ enum Input {
 ///
 /// # Errors
 /// It could not do its job: missing privilege, unknown interface, nothing could be attached and no tracepoint works.
-pub fn watch(config: WatchConfig) -> anyhow::Result<Verdict> {
-    observe_with(config, Alone)
+pub fn watch(form: WatchForm, config: WatchConfig) -> anyhow::Result<Verdict> {
+    let on_screen = match form {
+        WatchForm::Auto => device::is_possible(),
+        WatchForm::Tui if device::is_terminal() => true,
+        WatchForm::Tui => {
+            bail!("show a screen: standard input and output must be a terminal (--output text needs none)")
+        }
+        WatchForm::Text | WatchForm::Json => false,
+    };
+    if on_screen { observe_with(config, Live::new()) } else { observe_with(config, Alone) }
 }
 
 /// Observes, and lets somebody look on.

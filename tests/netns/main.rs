@@ -32,4 +32,5 @@ mod serve;
 mod sockets;
 mod storm;
 mod symptoms;
+mod terminal;
 mod veth_mtu_mismatch;

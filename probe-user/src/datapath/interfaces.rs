@@ -43,6 +43,8 @@ pub struct CountedWay {
     pub fragments: u64,
     /// Packets (segments) above the interface's smallest limit.
     pub candidates: u64,
+    /// Candidates whose own egress was asked and is smaller.
+    pub oversize: u64,
 }
 
 impl CountedWay {
@@ -54,6 +56,7 @@ impl CountedWay {
             device_packets: stats.skbs,
             fragments: stats.fragments_first + stats.fragments_more,
             candidates: stats.candidates,
+            oversize: stats.oversize,
         }
     }
 }

@@ -55,6 +55,16 @@ impl Picture {
     }
 }
 
+/// A sheet as its JSON Lines.
+///
+/// # Errors
+/// It cannot be written as JSON.
+pub fn json(sheet: &Sheet, clock: WallClock) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    wire::write(&mut lines, sheet, clock)?;
+    Ok(lines)
+}
+
 #[cfg(test)]
 #[path = "histogram/tests.rs"]
 mod tests;

@@ -40,7 +40,7 @@ pub fn pod() -> Pod {
     }
 }
 
-fn flow() -> Flow {
+pub(super) fn flow() -> Flow {
     Flow {
         protocol: Protocol::Tcp,
         src: "10.1.2.3".parse().expect("an address"),
@@ -50,7 +50,7 @@ fn flow() -> Flow {
     }
 }
 
-fn finding() -> Finding {
+pub(super) fn finding() -> Finding {
     Finding {
         id: "f3a9c1".to_owned(),
         state: State::Open,
@@ -118,7 +118,7 @@ fn finding() -> Finding {
     }
 }
 
-fn config_finding() -> Finding {
+pub(super) fn config_finding() -> Finding {
     Finding {
         id: "aa01".to_owned(),
         state: State::Closed,

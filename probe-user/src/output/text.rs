@@ -1,7 +1,7 @@
 //! Text for people: one line per event while observing, in columns that grep and awk can take apart, and at the end
 //! the causes by harm.
 
-mod event;
+pub(in crate::output) mod event;
 mod repetition;
 pub(in crate::output) mod summary;
 
@@ -23,6 +23,8 @@ pub struct Text<W> {
     clock: WallClock,
     context: Context,
     repetitions: Repetitions,
+    /// Events are told as they come; else the summary alone.
+    tells_events: bool,
 }
 
 /// What was said before the summary and belongs to it.
@@ -37,7 +39,13 @@ struct Context {
 impl<W: Write> Text<W> {
     /// Lines to `stream`.
     pub fn new(stream: W, clock: WallClock) -> Self {
-        Self { stream, clock, context: Context::default(), repetitions: Repetitions::default() }
+        let (context, repetitions) = (Context::default(), Repetitions::default());
+        Self { stream, clock, context, repetitions, tells_events: true }
+    }
+
+    /// The summary alone, at the end: somebody else showed what came before.
+    pub fn of_the_end(stream: W, clock: WallClock) -> Self {
+        Self { tells_events: false, ..Self::new(stream, clock) }
     }
 }
 
@@ -49,7 +57,8 @@ impl<W: Write> Writer for Text<W> {
     fn write(&mut self, message: &Message) -> io::Result<()> {
         let is_news = self.context.is_news(message);
         self.context.remember(message);
-        if !is_news {
+        let is_wanted = self.tells_events || matches!(message, Message::Summary(_));
+        if !is_news || !is_wanted {
             return Ok(());
         }
         let repeated = match self.repetitions.take(message) {

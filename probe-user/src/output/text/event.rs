@@ -60,7 +60,7 @@ fn line(clock: WallClock, time: Time, word: &str, rest: &str) -> String {
 }
 
 /// `1 interface`, `2 interfaces`.
-pub(super) fn counted(number: usize, what: &str) -> String {
+pub(in crate::output) fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -109,7 +109,7 @@ fn interface_text(interface: &AttachedInterface, pod: Option<&Pod>) -> String {
 }
 
 /// `CRITICAL` stands out among words in lower case.
-pub(super) fn severity(severity: Severity) -> String {
+pub(in crate::output) fn severity(severity: Severity) -> String {
     match severity {
         Severity::Critical => severity.name().to_uppercase(),
         Severity::Warning | Severity::Info => severity.name().to_owned(),

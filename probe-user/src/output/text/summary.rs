@@ -67,7 +67,7 @@ pub(in crate::output) fn numbered(findings: &[Finding], clock: WallClock) -> Str
 }
 
 /// One line per direction and reason for all pods that are not fully seen.
-fn gaps(coverage: &[Coverage]) -> String {
+pub(in crate::output) fn gaps(coverage: &[Coverage]) -> String {
     let mut pods: BTreeMap<(&str, &str, &str), (usize, Option<&str>)> = BTreeMap::new();
     for gap in coverage {
         match gap.state {
@@ -86,7 +86,7 @@ fn gaps(coverage: &[Coverage]) -> String {
 }
 
 /// Findings by their cause, the worst first; refuted suspicions are left out.
-fn causes(findings: &[Finding]) -> Vec<Vec<&Finding>> {
+pub(in crate::output) fn causes(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut by_cause: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     for finding in findings.iter().filter(|finding| finding.state != State::Retracted) {
         let id = finding.cause.as_ref().map_or(finding.id.as_str(), |cause| cause.id.as_str());
@@ -115,25 +115,31 @@ fn harm(finding: &Finding) -> impl Ord + use<> {
 
 fn cause(number: usize, findings: &[&Finding], clock: WallClock) -> String {
     let Some(worst) = findings.first() else { return String::new() };
-    let title = worst.cause.as_ref().map_or(worst.title.as_str(), |cause| cause.title.as_str());
-    let mut text =
-        format!("{number} {} {}  {title}", event::severity(worst.severity), worst.certainty.name());
+    let (severity, certainty) = (event::severity(worst.severity), worst.certainty.name());
+    let mut text = format!("{number} {severity} {certainty}  {}", title(findings));
     let _ = writeln!(text, "     {}", extent(findings, clock));
-    let mut detail = |word: &str, rest: &str| {
+    for (word, rest) in details(findings) {
         let _ = writeln!(text, "    {word:<8} {rest}");
-    };
-    detail("pods", &sufferers(findings));
-    detail("limit", &limit(findings, worst));
-    if let Some(chain) = &worst.chain {
-        detail("chain", chain);
     }
-    if let Some(changed) = worst.cause.as_ref().and_then(|cause| cause.changed.as_ref()) {
-        detail("changed", changed);
-    }
+    text
+}
+
+/// One line about a cause.
+pub(in crate::output) fn title<'a>(findings: &[&'a Finding]) -> &'a str {
+    let Some(worst) = findings.first() else { return "" };
+    worst.cause.as_ref().map_or(worst.title.as_str(), |cause| cause.title.as_str())
+}
+
+/// What is told of a cause, the worst of its findings first: each line with the word that it begins with.
+pub(in crate::output) fn details(findings: &[&Finding]) -> Vec<(&'static str, String)> {
+    let Some(worst) = findings.first() else { return Vec::new() };
+    let mut details = vec![("pods", sufferers(findings)), ("limit", limit(findings, worst))];
+    details.extend(worst.chain.clone().map(|chain| ("chain", chain)));
+    details.extend(worst.cause.as_ref().and_then(|cause| cause.changed.clone()).map(|it| ("changed", it)));
     // Pods behind one fault share evidence and fixes: each is told once.
     let mut told = HashSet::new();
     for finding in findings.iter().filter(|finding| told.insert(&finding.explanation)) {
-        detail("proof", &finding.explanation);
+        details.push(("proof", finding.explanation.clone()));
     }
     let mut told = HashSet::new();
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
@@ -147,20 +153,20 @@ fn cause(number: usize, findings: &[&Finding], clock: WallClock) -> String {
             let times = times.entry(fix.when.name()).or_default();
             *times += 1;
             if *times <= FIXES_TOLD {
-                detail(fix.when.name(), &rest);
+                details.push((fix.when.name(), rest));
             }
         }
     }
     for (when, times) in times {
         if times > FIXES_TOLD {
-            detail(when, &format!("and {} more like these", times - FIXES_TOLD));
+            details.push((when, format!("and {} more like these", times - FIXES_TOLD)));
         }
     }
-    text
+    details
 }
 
 /// How many suffer, since when, and whether it is over.
-fn extent(findings: &[&Finding], clock: WallClock) -> String {
+pub(in crate::output) fn extent(findings: &[&Finding], clock: WallClock) -> String {
     let mut parts = Vec::new();
     if let Some(cause) = findings.first().and_then(|worst| worst.cause.as_ref())
         && cause.pods_total > 0
@@ -223,7 +229,7 @@ fn limit(findings: &[&Finding], worst: &Finding) -> String {
 }
 
 /// A number with commas between thousands.
-fn grouped(number: u64) -> String {
+pub(in crate::output) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

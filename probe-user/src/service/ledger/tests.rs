@@ -67,6 +67,7 @@ fn counted(ifindex: u32, packets: u64) -> Counted {
         device_packets: packets,
         fragments: packets / 10,
         candidates: packets / 2,
+        oversize: 0,
     };
     Counted { ifindex, ingress: way.clone(), egress: way }
 }
