@@ -6,9 +6,10 @@ pub mod evidence;
 pub mod explanation;
 pub mod histogram;
 pub mod json_lines;
+pub mod notice;
 pub mod path;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 pub mod terminal;
 pub mod text;
 pub mod wall_clock;

@@ -1,4 +1,6 @@
 //! `mtuprobe serve`: metrics that a real Prometheus takes, health, findings over HTTP, its configuration and its manager.
+mod posts;
+
 use anyhow::{Context, Result};
 use mtuprobe_tests::probe::{Run, Signal};
 use mtuprobe_tests::service::{self, ADDRESS, Metrics, Scratch, Service};
@@ -83,12 +85,35 @@ fn metrics_findings_and_health_tell_of_a_black_hole() -> Result<()> {
     assert_eq!((&black_hole["type"], &black_hole["state"]), (&"finding".into(), &"open".into()));
     assert_eq!(black_hole["flows"][0]["dst"], server.to_string());
     assert_eq!(service.get("/healthz")?.status, 200);
+    gave_up_rights(service.pid())?;
     let report = service.stop()?;
     assert_eq!(report.exit_status(), Some(0), "{}", report.evidence());
     assert_eq!(report.stdout(), [""; 0], "standard output is for results");
     for part in ["pmtu_black_hole", "icmp_filtered", "attached", "WARN"] {
         assert!(report.stderr().contains(part), "no {part}: {}", report.stderr());
     }
+    Ok(())
+}
+
+/// Of its threads, the one that talks to others has no capability left, and none may get new ones.
+fn gave_up_rights(pid: u32) -> Result<()> {
+    let mut names = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = std::fs::read_to_string(task?.path().join("status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|value| value.trim().to_owned()).with_context(|| format!("no {name} in {status}"))
+        };
+        let held = u64::from_str_radix(&field("CapPrm:")?, 16)?;
+        // CAP_NET_ADMIN, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH, CAP_PERFMON, CAP_BPF
+        let allowed = [12, 19, 21, 2, 38, 39].iter().fold(0, |set, bit| set | 1_u64 << bit);
+        assert_eq!(held & !allowed, 0, "{status}");
+        assert_eq!(field("NoNewPrivs:")?, "1", "{status}");
+        let name = field("Name:")?;
+        assert!(name != "network" || held == 0, "{status}");
+        names.push(name);
+    }
+    assert!(names.iter().any(|name| name == "network"), "{names:?}");
     Ok(())
 }
 
@@ -165,7 +190,7 @@ fn counters_go_on_when_a_pod_goes_and_comes_again() -> Result<()> {
     };
     // The network is changed while the service runs in its node: the service borrows a handle of its own.
     let node = mtuprobe_tests::topology::Namespace::open(network.node().name().to_owned())?;
-    let service = Service::start(&node, &["--max-pods", "2"])?;
+    let service = Service::start(&node, &["--max-pods", "3"])?;
     assert!(Datagrams::of(1450, Df::Do).count(7).run(network.namespace("pod")?, server)?.all());
     service.wait_for("seven packets", |page| sent(page) == 7.0)?;
     assert!(Datagrams::of(1450, Df::Do).count(4).run(network.namespace("pod")?, server)?.all());
@@ -182,8 +207,9 @@ fn counters_go_on_when_a_pod_goes_and_comes_again() -> Result<()> {
     })?;
     assert!(Datagrams::of(1450, Df::Do).count(5).run(network.namespace("pod")?, server)?.all());
     service.wait_for("all sixteen", |page| sent(page) == 16.0)?;
-    // A third one finds no place.
+    // A fourth one finds no place.
     network.add_pod(&Pod::routed("third"))?;
+    network.add_pod(&Pod::routed("fourth"))?;
     service.wait_for("the overflow", |page| {
         page.sum("mtuprobe_packet_size_bytes_count", &["pod=\"overflow\""]).is_some()
     })?;

@@ -114,6 +114,11 @@ impl<'network> Service<'network> {
         &mut self.probe
     }
 
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.probe.pid()
+    }
+
     /// Ends it as a service manager does.
     pub fn stop(self) -> Result<Report> {
         self.probe.stop_with(Signal::Terminate)

@@ -5,6 +5,8 @@
 mod bench;
 mod bpf_compiler;
 mod demo;
+mod dist;
+mod manifests;
 mod setup;
 mod test;
 mod tidy;
@@ -34,6 +36,10 @@ enum Command {
     Bench(bench::Arguments),
     /// Test the kernel side under other kernels, in emulated machines (needs root for the kernel that runs)
     Vm(vm::Arguments),
+    /// Build what is released: static binary, man pages, completions, image archive, Debian package, checksums
+    Dist(dist::Arguments),
+    /// Render the plain manifests in deploy/ from the chart
+    Manifests,
     /// Check the rules of ARCHITECTURE.md that a compiler cannot
     Tidy,
 }
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Vm(arguments) => vm::run(&arguments),
+        Command::Dist(arguments) => dist::run(&arguments),
+        Command::Manifests => manifests::run(),
         Command::Tidy => tidy::run(),
     };
     match result {

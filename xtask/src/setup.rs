@@ -4,12 +4,14 @@
 
 mod linker;
 mod packages;
+mod python;
 
 use std::{env, process::Command};
 
 use anyhow::{Result, anyhow, bail};
 
 pub use packages::{Requirement, install_missing, refresh as refresh_packages};
+pub use python::deploy_python;
 
 use crate::{
     bpf_compiler::{BpfCompiler, TOOLCHAIN_VARIABLE},
@@ -39,13 +41,21 @@ const PROGRAMS: [Requirement; 6] = [
 ];
 
 /// Programs that only the tests call, too large to install for a demo.
-const TEST_PROGRAMS: [Requirement; 2] = [
+const TEST_PROGRAMS: [Requirement; 6] = [
     Requirement {
         program: "prometheus",
         package: "prometheus",
         why: "scrapes `mtuprobe serve` in the tests",
     },
     Requirement { program: "promtool", package: "prometheus", why: "tests the alert rules" },
+    Requirement { program: "systemd-analyze", package: "systemd", why: "checks the unit" },
+    Requirement { program: "strace", package: "strace", why: "tells what the seccomp profile has to allow" },
+    Requirement {
+        program: "openssl",
+        package: "openssl",
+        why: "makes the certificate of a server in the tests",
+    },
+    Requirement { program: "python3", package: "python3", why: "is that server" },
 ];
 
 /// Installs what only the tests need and is missing.

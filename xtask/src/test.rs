@@ -38,6 +38,8 @@ enum Step {
     Unit,
     /// The binary that the following steps run; done before them in any case
     Build,
+    /// Chart, manifests, alert rules, dashboard, unit and seccomp profile
+    Deploy,
     /// Recorded evidence to findings and outputs, without privilege
     Replay,
     /// The kernel side through BPF_PROG_TEST_RUN
@@ -56,6 +58,7 @@ impl fmt::Display for Step {
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::Build => "build",
+            Self::Deploy => "deploy",
             Self::Replay => "replay",
             Self::Datapath => "datapath",
             Self::Netns => "netns",
@@ -68,14 +71,14 @@ impl Step {
     fn needs_root(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Replay => false,
-            Self::Datapath | Self::Netns | Self::Vm => true,
+            Self::Deploy | Self::Datapath | Self::Netns | Self::Vm => true,
         }
     }
 
     fn runs_binary(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build => false,
-            Self::Replay | Self::Datapath | Self::Netns | Self::Vm => true,
+            Self::Deploy | Self::Replay | Self::Datapath | Self::Netns | Self::Vm => true,
         }
     }
 
@@ -105,6 +108,12 @@ impl Step {
                 Ok(report)
             }
             Self::Build => check(workspace.cargo().args(["build", "--workspace", "--bins"])),
+            Self::Deploy => {
+                let python = setup::deploy_python(workspace)?;
+                let mut deploy = on_binary(workspace);
+                deploy.env("MTUPROBE_DEPLOY_PYTHON", python);
+                count(deploy.args(tests).args(["--test", "deploy"]).args(one_by_one))
+            }
             Self::Replay => count(on_binary(workspace).args(tests).args(["--test", "replay"])),
             Self::Datapath => {
                 count(on_binary(workspace).args(tests).args(["--test", "datapath"]).args(one_by_one))
@@ -126,7 +135,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     setup::run()?;
     setup::lint_components()?;
-    if steps.contains(&Step::Netns) {
+    if steps.iter().any(|step| matches!(step, Step::Deploy | Step::Netns)) {
         setup::test_programs()?;
     }
     let workspace = Workspace::locate()?;

@@ -1,7 +1,9 @@
 //! Options of `serve`. None has a default here: what is not said may stand in the file.
-use super::{HookChoice, LogForm, LogLevel};
+use super::{HookChoice, LogForm, LogLevel, SeverityChoice};
 use crate::config::{HistogramPods, PodPattern};
+use crate::service::post::HttpUrl;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -29,6 +31,34 @@ pub struct ServeArguments {
     /// Pods with series of their own; more share the series named overflow [default: 500].
     #[arg(long, env = "MTUPROBE_MAX_PODS", value_name = "NUMBER")]
     pub max_pods: Option<NonZeroUsize>,
+
+    /// Post each cause of findings to this address as JSON.
+    #[arg(long, env = "MTUPROBE_WEBHOOK_URL", value_name = "URL")]
+    pub webhook_url: Option<HttpUrl>,
+
+    /// Certificates (PEM) that the webhook's must be signed with; default: those that the system trusts.
+    #[arg(long, env = "MTUPROBE_WEBHOOK_CA_FILE", value_name = "FILE")]
+    pub webhook_ca_file: Option<PathBuf>,
+
+    /// File with a bearer token for the webhook.
+    #[arg(long, env = "MTUPROBE_WEBHOOK_TOKEN_FILE", value_name = "FILE")]
+    pub webhook_token_file: Option<PathBuf>,
+
+    /// Post each cause of findings as a Kubernetes Event, from a pod of the cluster [default: false].
+    #[arg(
+        long,
+        env = "MTUPROBE_KUBERNETES_EVENTS",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new()
+    )]
+    pub kubernetes_events: Option<bool>,
+
+    /// Post causes from this severity on [default: warning].
+    #[arg(long, env = "MTUPROBE_POST_SEVERITY", value_enum)]
+    pub post_severity: Option<SeverityChoice>,
 
     /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
     #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]

@@ -1,6 +1,7 @@
 //! The configuration file of `serve`: TOML with the names of the options. An error names file, line and key.
 use super::{HistogramPods, PodPattern};
-use crate::cli::{HookChoice, LogForm, LogLevel};
+use crate::cli::{HookChoice, LogForm, LogLevel, SeverityChoice};
+use crate::service::post::HttpUrl;
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use serde::de::{Deserializer, Error as _};
@@ -27,6 +28,18 @@ pub struct ServeFile {
     pub histogram_pods: Option<HistogramPods>,
     /// Pods with series of their own.
     pub max_pods: Option<NonZeroUsize>,
+    /// Where causes are posted to.
+    #[serde(deserialize_with = "parsed")]
+    pub webhook_url: Option<HttpUrl>,
+    /// Certificates that the webhook's must be signed with.
+    pub webhook_ca_file: Option<PathBuf>,
+    /// File with a bearer token for the webhook.
+    pub webhook_token_file: Option<PathBuf>,
+    /// Causes are posted as Kubernetes Events.
+    pub kubernetes_events: Option<bool>,
+    /// Causes below are not posted.
+    #[serde(deserialize_with = "chosen")]
+    pub post_severity: Option<SeverityChoice>,
     /// Only these pods.
     #[serde(deserialize_with = "patterns")]
     pub pod: Option<Vec<PodPattern>>,

@@ -1,6 +1,7 @@
 //! What `serve` was asked to do: flags and variables over the file over defaults.
 use super::{PodPattern, Selection, ServeFile, WatchConfig};
-use crate::cli::{HookChoice, LogForm, LogLevel, ServeArguments};
+use crate::cli::{HookChoice, LogForm, LogLevel, ServeArguments, SeverityChoice};
+use crate::service::post::HttpUrl;
 use probe_core::model::finding::Severity;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -62,6 +63,12 @@ pub struct ServeConfig {
     pub histogram_pods: HistogramPods,
     /// Pods with series of their own.
     pub max_pods: usize,
+    /// Where causes are posted to, the certificates that it must show, and a file with a token for it.
+    pub webhook: Option<(HttpUrl, Option<PathBuf>, Option<PathBuf>)>,
+    /// Causes are posted as Kubernetes Events.
+    pub kubernetes_events: bool,
+    /// Causes below are not posted.
+    pub post_severity: Severity,
     /// What to observe.
     pub selection: Selection,
     /// How to hang on an interface.
@@ -83,6 +90,11 @@ impl ServeConfig {
             findings_token_file,
             histogram_pods,
             max_pods,
+            webhook_url,
+            webhook_ca_file,
+            webhook_token_file,
+            kubernetes_events,
+            post_severity,
             pod,
             interface,
             uplink,
@@ -96,7 +108,13 @@ impl ServeConfig {
             interfaces: said(interface, file.interface),
             uplinks: said(uplink, file.uplink),
         };
+        let authority = webhook_ca_file.or(file.webhook_ca_file);
+        let token = webhook_token_file.or(file.webhook_token_file);
+        let severity = post_severity.or(file.post_severity).unwrap_or(SeverityChoice::Warning);
         Self {
+            webhook: webhook_url.or(file.webhook_url).map(|url| (url, authority, token)),
+            kubernetes_events: kubernetes_events.or(file.kubernetes_events).unwrap_or(false),
+            post_severity: severity.into(),
             listen: listen.or(file.listen).unwrap_or(LISTEN),
             findings_token_file: findings_token_file.or(file.findings_token_file),
             histogram_pods: histogram_pods.or(file.histogram_pods).unwrap_or(HistogramPods::All),
@@ -125,6 +143,8 @@ impl ServeConfig {
     pub fn needs_restart(&self, other: &Self) -> Vec<&'static str> {
         let differs = [
             ("listen", self.listen != other.listen),
+            ("webhook_url", self.webhook != other.webhook),
+            ("kubernetes_events", self.kubernetes_events != other.kubernetes_events),
             ("pod", self.selection.pods != other.selection.pods),
             ("interface", self.selection.interfaces != other.selection.interfaces),
             ("uplink", self.selection.uplinks != other.selection.uplinks),

@@ -3,13 +3,15 @@ use super::companion::Companion;
 use super::observation::{Observation, Progress};
 use crate::cli::ServeArguments;
 use crate::config::{ServeConfig, ServeFile, read_file};
+use crate::output::wall_clock::WallClock;
 use crate::output::{Message, Writer};
 use crate::service::board::{Board, Page};
 use crate::service::http::{self, Token};
 use crate::service::ledger::{Ledger, PageSettings};
 use crate::service::manager::Manager;
 use crate::service::network::Network;
-use crate::service::{diary, log};
+use crate::service::post::{self, Book, Counts, Courier, Mail, Receiver};
+use crate::service::{confinement, diary, log};
 use crate::system;
 use anyhow::{Context as _, anyhow};
 use probe_core::model::finding::{Finding, Severity};
@@ -22,8 +24,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Counters are read so often, also when nobody asks: what an interface counted is attributed while it is known.
 const HOOKS_PERIOD: Time = SECOND;
-/// What faults have come to is read so often.
-const TALLIES_PERIOD: Time = 5 * SECOND;
+/// What faults have come to, and what of it is to be posted, is read so often.
+const TALLIES_PERIOD: Time = 2 * SECOND;
 
 /// Serves until a signal or the end of the duration.
 ///
@@ -35,16 +37,29 @@ pub fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     token.read(config.findings_token_file.as_deref())?;
     let listener = http::bind(config.listen).with_context(|| format!("listen at {}", config.listen))?;
     log::begin(config.log_form, config.log_level).map_err(|error| anyhow!("begin the log: {error}"))?;
+    let (courier, mail, posts) = Courier::new(receivers(&config)?, WallClock::now());
+    confinement::confine_process().context("give up rights")?;
     let board = Arc::new(Board::default());
     let hang_up = Arc::new(AtomicBool::new(false));
     tracing::info!(listen = %listener.local_addr().unwrap_or(config.listen), "listening");
-    Network { listener, board: Arc::clone(&board), token: Arc::clone(&token), hang_up: Arc::clone(&hang_up) }
-        .start()?;
+    Network {
+        listener,
+        board: Arc::clone(&board),
+        token: Arc::clone(&token),
+        courier,
+        // Read again for each post.
+        readable: config.webhook.iter().filter_map(|(_, _, token)| token.clone()).collect(),
+        hang_up: Arc::clone(&hang_up),
+    }
+    .start()?;
     let observe = config.observe();
     let service = Service {
         ledger: Rc::new(RefCell::new(Ledger::new(config.max_pods))),
         manager: Manager::from_environment(),
         kernel: system::kernel_release(),
+        book: Book::new(config.post_severity),
+        mail,
+        posts,
         arguments,
         config,
         board,
@@ -62,6 +77,19 @@ fn configuration(arguments: &ServeArguments) -> anyhow::Result<ServeConfig> {
     Ok(ServeConfig::new(arguments.clone(), file))
 }
 
+/// Who is told of causes.
+fn receivers(config: &ServeConfig) -> anyhow::Result<Vec<Receiver>> {
+    let node = system::node_name();
+    let mut receivers = Vec::new();
+    if config.kubernetes_events {
+        receivers.push(post::kubernetes(node.clone())?);
+    }
+    if let Some((url, authority, token)) = &config.webhook {
+        receivers.push(post::webhook(url.clone(), authority.as_deref(), token.clone(), node)?);
+    }
+    Ok(receivers)
+}
+
 struct Service {
     arguments: ServeArguments,
     config: ServeConfig,
@@ -71,6 +99,9 @@ struct Service {
     manager: Manager,
     hang_up: Arc<AtomicBool>,
     kernel: String,
+    book: Book,
+    mail: Mail,
+    posts: Counts,
     /// The reading of links that coverage was taken from.
     links_read: u64,
     next_hooks: Time,
@@ -121,7 +152,11 @@ impl Companion for Service {
         }
         if wanted || self.next_tallies <= now {
             self.next_tallies = now + TALLIES_PERIOD;
-            let findings = observation.diagnoser().open_findings(now);
+            let mut findings = observation.diagnoser().open_findings(now);
+            findings.retain(|finding| self.config.selection.is_about(finding));
+            for notice in self.book.look(now, &findings) {
+                self.mail.send(notice);
+            }
             self.ledger.borrow_mut().read_tallies(now, observation.diagnoser().tallies());
             self.manager.status(status(observation, &findings));
             if wanted {
@@ -152,9 +187,7 @@ impl Service {
         Ok(())
     }
 
-    fn show(&self, now: Time, observation: &Observation, mut findings: Vec<Finding>) {
-        let selection = &self.config.selection;
-        findings.retain(|finding| selection.is_about(finding));
+    fn show(&self, now: Time, observation: &Observation, findings: Vec<Finding>) {
         let settings = PageSettings {
             now,
             ready: observation.is_running(),
@@ -167,7 +200,8 @@ impl Service {
             histogram_pods: &self.config.histogram_pods,
             kernel: &self.kernel,
         };
-        let families = self.ledger.borrow().families(&settings);
+        let mut families = self.ledger.borrow().families(&settings);
+        families.push(self.posts.family());
         self.board.show(Page { families, findings, clock: observation.clock() });
     }
 
@@ -189,12 +223,14 @@ impl Service {
             tracing::warn!(options = later.join(","), "changed in the file, but taken in by a restart only");
         }
         log::set_level(config.log_level);
+        self.book.set_min_severity(config.post_severity);
         self.ledger.borrow_mut().set_max_pods(config.max_pods);
         // What is observed stays; the next reload compares with what is in effect.
         self.config.histogram_pods = config.histogram_pods;
         self.config.findings_token_file = config.findings_token_file;
         self.config.max_pods = config.max_pods;
         self.config.log_level = config.log_level;
+        self.config.post_severity = config.post_severity;
         Ok(())
     }
 }

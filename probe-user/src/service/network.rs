@@ -1,9 +1,12 @@
 //! The thread that talks to others: its work must never delay the reading of the ring.
 use super::board::Board;
+use super::confinement::confine_network;
 use super::http::{self, Token};
+use super::post::Courier;
 use anyhow::Context as _;
 use std::io;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -20,6 +23,10 @@ pub struct Network {
     pub board: Arc<Board>,
     /// Who may read findings.
     pub token: Arc<Token>,
+    /// Carries notices.
+    pub courier: Courier,
+    /// Directories and files that it may read beside what every such thread may.
+    pub readable: Vec<PathBuf>,
     /// Set by SIGHUP.
     pub hang_up: Arc<AtomicBool>,
 }
@@ -34,10 +41,14 @@ impl Network {
         thread::Builder::new()
             .name("network".to_owned())
             .spawn(move || {
+                if let Err(error) = confine_network(&self.readable) {
+                    // Nobody waits any more only if the process ends.
+                    return drop(sender.send(Err(error)));
+                }
                 let runtime = Builder::new_current_thread().enable_all().build();
                 match runtime.context("start the asynchronous runtime") {
                     Ok(runtime) => self.run(&runtime, &sender),
-                    // Nobody waits any more only if the process ends.
+                    // As above.
                     Err(error) => drop(sender.send(Err(error))),
                 }
             })
@@ -52,6 +63,7 @@ impl Network {
                 Ok(listener) => {
                     // As above.
                     let _ = started.send(Ok(()));
+                    self.courier.start();
                     http::serve(listener, self.board, self.token).await;
                 }
                 Err(error) => drop(started.send(Err(error))),

@@ -14,6 +14,17 @@ pub(super) struct Interfaced {
     pub name: String,
 }
 
+impl Interfaced {
+    /// How much is known of whose it is: a pod of a name, a pod, or nobody.
+    fn rank(&self) -> u8 {
+        match self.role {
+            Role::Pod if self.owner.pod != self.name => 2,
+            Role::Pod => 1,
+            Role::Overlay | Role::Bridge | Role::Port | Role::Uplink | Role::Link => 0,
+        }
+    }
+}
+
 /// Packets by size, and their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sizes {
@@ -54,8 +65,13 @@ impl Hooks {
 
     /// The counts of an interface so far.
     pub fn read(&mut self, of: Interfaced, counted: Counted) {
-        let before = self.last.remove(&counted.ifindex).map(|(_, before)| before).unwrap_or_default();
-        self.add(&of, &before, &counted);
+        match self.last.remove(&counted.ifindex) {
+            // While a pod is taken down it loses its name, and its interface the other end, before the interface goes: what
+            // passed since the last reading was the pod's.
+            Some((known, before)) if known.rank() > of.rank() => self.add(&known, &before, &counted),
+            Some((_, before)) => self.add(&of, &before, &counted),
+            None => self.add(&of, &Counted::default(), &counted),
+        }
         self.last.insert(counted.ifindex, (of, counted));
     }
 

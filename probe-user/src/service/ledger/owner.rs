@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Series of a pod stay so long after it was seen last, so that the last values are scraped.
 pub const RETENTION: Time = 600 * SECOND;
 
+/// One without a name, which its interface stands for, until it has one or for so long: it will not come again.
+const NAMELESS: Time = 5 * SECOND;
+
 /// Labels of a pod's series.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
@@ -36,7 +39,8 @@ impl Owner {
 #[derive(Debug)]
 pub(super) struct Census {
     ceiling: usize,
-    seen: BTreeMap<Owner, Time>,
+    /// When each was seen last, and how long it keeps its place from then on.
+    seen: BTreeMap<Owner, (Time, Time)>,
 }
 
 impl Census {
@@ -52,14 +56,15 @@ impl Census {
     pub fn owner(&mut self, now: Time, pod: Option<&Pod>) -> Owner {
         let Some(pod) = pod else { return Owner::node() };
         let owner = Owner::of(pod);
-        if let Some(seen) = self.seen.get_mut(&owner) {
+        if let Some((seen, _)) = self.seen.get_mut(&owner) {
             *seen = now;
             return owner;
         }
         if self.seen.len() >= self.ceiling {
             return Owner::overflow();
         }
-        self.seen.insert(owner.clone(), now);
+        let kept = if pod.name.is_some() { RETENTION } else { NAMELESS };
+        self.seen.insert(owner.clone(), (now, kept));
         owner
     }
 
@@ -72,7 +77,7 @@ impl Census {
 
     /// Gives up the places of those that were not seen for long.
     pub fn forget(&mut self, now: Time) -> BTreeSet<Owner> {
-        let old = self.seen.extract_if(.., |_, seen| *seen + RETENTION < now);
+        let old = self.seen.extract_if(.., |_, (seen, kept)| *seen + *kept < now);
         old.map(|(owner, _)| owner).collect()
     }
 }

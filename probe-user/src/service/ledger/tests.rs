@@ -188,3 +188,27 @@ fn coverage_is_the_share_of_what_devices_counted() {
     assert_eq!(read(1201, 101), Some(0.5), "the last one with enough");
     assert_eq!(read(2000, 1000), Some(1.0));
 }
+
+#[test]
+fn what_a_dying_pod_sent_last_is_its_own() {
+    let mut ledger = Ledger::new(10);
+    ledger.read_hooks(SECOND, &topology(&[("a", 7)]), Vec::new(), vec![counted(7, 100)]);
+    // Its namespace is gone already, and with it name and other end.
+    let mut dying = topology(&[]);
+    dying.interfaces.insert(7, interface(7, "veth7", Role::Link));
+    ledger.read_hooks(2 * SECOND, &dying, Vec::new(), vec![counted(7, 130)]);
+    assert_eq!(sent(&ledger, "shop", "a"), Some(130));
+}
+
+#[test]
+fn a_pod_without_a_name_keeps_no_place() {
+    let mut ledger = Ledger::new(1);
+    let mut nameless = topology(&[("a", 7)]);
+    nameless.pods[0].name = None;
+    ledger.read_hooks(SECOND, &nameless, Vec::new(), vec![counted(7, 10)]);
+    for second in 2..9 {
+        ledger.read_hooks(second * SECOND, &topology(&[("a", 7)]), Vec::new(), vec![counted(7, 20)]);
+    }
+    ledger.read_hooks(9 * SECOND, &topology(&[("a", 7)]), Vec::new(), vec![counted(7, 50)]);
+    assert_eq!(sent(&ledger, "shop", "a"), Some(30));
+}
