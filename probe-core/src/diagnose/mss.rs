@@ -2,20 +2,20 @@
 //!
 //! A SYN is seen where it comes in and where it leaves; its sequence number tells that it is the same, also behind NAT.
 //! What counts is the value that leaves: a clamp in between is at work. The announcement binds the *other* side, so a
-//! pod's own SYN concerns what is sent to it (RFC 9293 section 3.7.1).
+//! pod's own SYN concerns what is sent to it (RFC 9293 section 3.7.1). What the pod announces itself is as much as its
+//! route to the other side takes (`ip_default_advmss`), and it sends no more.
 use super::Diagnoser;
 use super::latent::Mismatch;
 use crate::model::event::MssSeen;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
-use crate::model::flow::Family;
+use crate::model::flow::{Family, Flow};
 use crate::model::interface::{Interface, Role};
-use crate::model::packet::Transport;
+use crate::model::packet::{TcpHeader, Transport};
 use crate::model::packet_too_big::HookDirection;
 use crate::model::pod::{Pod, PodKey};
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 /// A SYN passes the node within this time, or not at all.
 const PASSES_WITHIN: Time = 2 * SECOND;
@@ -32,7 +32,18 @@ struct Entering {
     time: Time,
     seq: u32,
     ifindex: u32,
-    source: IpAddr,
+    flow: Flow,
+    /// Largest packet in bytes at layer 3 that it permits.
+    packet: u32,
+}
+
+/// A SYN that was handed to a pod, whose answer tells what the pod itself takes.
+#[derive(Clone, Debug)]
+struct Asked {
+    time: Time,
+    flow: Flow,
+    way: Way,
+    packet: u32,
 }
 
 /// Whose announcement, for which way, and by which interfaces it passed.
@@ -61,6 +72,7 @@ struct Announced {
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     entering: VecDeque<Entering>,
+    asked: VecDeque<Asked>,
     announced: BTreeMap<Way, Announced>,
 }
 
@@ -75,6 +87,7 @@ impl Announcements {
 
     fn forget(&mut self, now: Time) {
         self.entering.retain(|syn| syn.time + PASSES_WITHIN >= now);
+        self.asked.retain(|syn| syn.time + PASSES_WITHIN >= now);
         self.announced.retain(|_, announced| announced.last + FORGOTTEN >= now);
     }
 }
@@ -85,38 +98,70 @@ impl Diagnoser {
         let Transport::Tcp(header) = &seen.packet.transport else { return };
         let Some(mss) = header.mss else { return };
         let flow = seen.packet.flow;
+        let packet = u32::from(mss) + Family::of(flow.src).tcp_headers();
+        let syns = &mut self.announcements;
         match seen.direction {
             HookDirection::Ingress => {
-                if self.announcements.entering.len() >= MAX_WAITING {
-                    self.announcements.entering.pop_front();
-                }
                 let entering =
-                    Entering { time: seen.time, seq: header.seq, ifindex: seen.ifindex, source: flow.src };
-                self.announcements.entering.push_back(entering);
+                    Entering { time: seen.time, seq: header.seq, ifindex: seen.ifindex, flow, packet };
+                push(&mut syns.entering, entering);
+                let is_answered =
+                    |asked: &Asked| asked.way.inner == seen.ifindex && asked.flow == flow.reversed();
+                let asked = syns.asked.iter().rposition(is_answered);
+                if let Some(asked) = asked.and_then(|place| syns.asked.remove(place)) {
+                    self.announce(now, seen.time, asked.way, asked.packet.min(packet));
+                }
             }
             HookDirection::Egress => {
-                let came = self.announcements.entering.iter().rev().find(|syn| {
+                let came = syns.entering.iter().rev().find(|syn| {
                     syn.seq == header.seq
                         && syn.ifindex != seen.ifindex
                         && syn.time + PASSES_WITHIN >= seen.time
                 });
                 let Some(came) = came.cloned() else { return };
                 let Some(way) = way(&self.topology, &came, seen) else { return };
-                let packet = u32::from(mss) + way.family.tcp_headers();
-                let announced = Announced { packet, last: seen.time };
-                let known = self.announcements.announced.get(&way).map(|known| known.packet);
-                if known.is_none() && self.announcements.announced.len() >= MAX_ANNOUNCED {
-                    return;
-                }
-                self.announcements.announced.insert(way, announced);
-                if known != Some(packet) {
-                    self.announcements.forget(now);
-                    self.find_mismatches();
-                    self.tell_mismatches(now);
+                let syns = &mut self.announcements;
+                let own = syns
+                    .entering
+                    .iter()
+                    .rev()
+                    .find(|syn| syn.ifindex == seen.ifindex && syn.flow == flow.reversed());
+                match (way.direction, own) {
+                    (Direction::FromPod, None) if header.flags & TcpHeader::ACK == 0 => {
+                        push(&mut syns.asked, Asked { time: seen.time, flow, way, packet });
+                    }
+                    (Direction::FromPod, Some(own)) => {
+                        let packet = packet.min(own.packet);
+                        self.announce(now, seen.time, way, packet);
+                    }
+                    (Direction::FromPod | Direction::ToPod | Direction::FromHost | Direction::ToHost, _) => {
+                        self.announce(now, seen.time, way, packet);
+                    }
                 }
             }
         }
     }
+
+    fn announce(&mut self, now: Time, time: Time, way: Way, packet: u32) {
+        let announced = Announced { packet, last: time };
+        let known = self.announcements.announced.get(&way).map(|known| known.packet);
+        if known.is_none() && self.announcements.announced.len() >= MAX_ANNOUNCED {
+            return;
+        }
+        self.announcements.announced.insert(way, announced);
+        if known != Some(packet) {
+            self.announcements.forget(now);
+            self.find_mismatches();
+            self.tell_mismatches(now);
+        }
+    }
+}
+
+fn push<T>(queue: &mut VecDeque<T>, value: T) {
+    if queue.len() >= MAX_WAITING {
+        queue.pop_front();
+    }
+    queue.push_back(value);
 }
 
 /// The way that the announced segments will take: from where the SYN leaves to where it came in.
@@ -130,7 +175,7 @@ fn way(topology: &Topology, came: &Entering, leaves: &MssSeen) -> Option<Way> {
     } else {
         return None;
     };
-    let remote = if direction == Direction::ToPod { flow.dst } else { came.source };
+    let remote = if direction == Direction::ToPod { flow.dst } else { came.flow.src };
     let route = topology.routes_to(remote).into_iter().find(|route| route.oif == Some(outer.ifindex));
     Some(Way {
         pod: pod.key(),

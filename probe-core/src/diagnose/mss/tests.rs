@@ -76,11 +76,28 @@ fn a_syn_that_was_not_seen_to_leave_proves_nothing() {
     assert_eq!(findings(&mut diagnoser), []);
 }
 
-#[test]
-fn what_a_peer_announces_binds_the_pod() {
+/// A SYN of the server that the pod answers with an announcement of its own.
+fn answered(own: u16) -> Diagnoser {
     let mut diagnoser = diagnoser(node(1400));
     diagnoser.handle_event(SECOND, syn(SECOND, UPLINK, HookDirection::Ingress, SERVER, NODE, 5, 8960));
     diagnoser.handle_event(SECOND, syn(SECOND, POD1, HookDirection::Egress, SERVER, POD, 5, 8960));
+    assert_eq!(findings(&mut diagnoser), [], "what the pod takes is not known yet");
+    let Event::TcpMss(mut answer) = syn(SECOND + 1, POD1, HookDirection::Ingress, POD, SERVER, 9, own) else {
+        panic!("a handshake")
+    };
+    answer.packet.flow = flow(Protocol::Tcp, POD, 443, SERVER, 40_000);
+    diagnoser.handle_event(SECOND + 1, Event::TcpMss(answer));
+    diagnoser
+}
+
+#[test]
+fn a_pod_with_a_smaller_route_sends_no_more_whatever_it_is_offered() {
+    assert_eq!(findings(&mut answered(1360)), []);
+}
+
+#[test]
+fn what_a_peer_announces_binds_the_pod() {
+    let mut diagnoser = answered(1460);
     let told = findings(&mut diagnoser);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].direction, Some(Direction::FromPod));
