@@ -1,7 +1,8 @@
 //! TCP connections towards a pod whose receiver reports a hole: later data arrived, earlier did not (RFC 2018).
 //!
 //! What a remote sender loses on its way here is seen by nobody but the receiver. Its acknowledgements without data say
-//! so, and do so at the host's end of the pod's veth. The connection is kept in [`HOLES`]; from then on, and for
+//! so, and do so at the host's end of the pod's veth; those of the node itself, and of pods on a device that sits on an
+//! uplink, at the uplink. The connection is kept in [`HOLES`]; from then on, and for
 //! [`WATCH_NS`], the interface is watched: whether the hole is filled, and in [`ARRIVALS`] which sizes come from that
 //! address. User space reads both; no record is sent.
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -39,7 +40,7 @@ pub struct TcpHole {
     pub ports: u32,
     /// EtherType in host order.
     pub ethertype: u32,
-    /// The host's end of the pod's veth.
+    /// The host's end of the pod's veth, or the uplink.
     pub ifindex: u32,
     /// Hash of interface and addresses, see [`TcpArrivals::pair`].
     pub pair: u32,

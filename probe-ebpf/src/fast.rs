@@ -118,11 +118,11 @@ impl Fast {
             if config.watched_until != 0 {
                 flags |= fact::WATCHED;
             }
-            if DIRECTION == INGRESS && told == HEADER as u32 + tcp && tcp >= SACK_HEADER {
+            if told == HEADER as u32 + tcp && tcp >= SACK_HEADER {
                 // SAFETY: below `end`, where it is compared.
                 let sack = tcp > SACK_HEADER
                     || transport + 24 <= self.end && unsafe { load::<u16>(transport + 22) } == SACK_BLOCK.to_be();
-                if sack && config.role == role::POD {
+                if sack && self.is_of_receiver::<DIRECTION>(config.role) {
                     flags |= fact::SACK;
                 }
             }
@@ -163,6 +163,20 @@ impl Fast {
             return Facts::new(size, count, L2 as u32, flags | u16::from(family));
         }
         Facts::ORDINARY
+    }
+}
+
+impl Fast {
+    /// What a receiver of this node sends passes here: from a pod it comes in by the host's end of its veth; an uplink
+    /// sends what comes from a socket of the node, or of a pod on a device that sits on the uplink. What is forwarded has no
+    /// socket any more (`skb_orphan`).
+    #[inline(always)]
+    fn is_of_receiver<const DIRECTION: u8>(self, place: u32) -> bool {
+        if DIRECTION == INGRESS {
+            return place == role::POD;
+        }
+        // SAFETY: the context is valid for the whole program, and the pointer is looked at, not followed.
+        place == role::UPLINK && unsafe { !(*self.skb).__bindgen_anon_2.sk.is_null() }
     }
 }
 

@@ -14,7 +14,7 @@ use aya_ebpf::{
 use network_types::{ip::Ipv4Hdr, ip::Ipv6Hdr};
 use probe_common::{
     interface::{InterfaceConfig, role},
-    record::direction::EGRESS,
+    record::direction::INGRESS,
     skip::Skip,
     tcp_hole::{SIZES, TcpHole, WATCH_NS, size_place, state},
 };
@@ -46,9 +46,11 @@ struct Report {
 #[inline(never)]
 pub fn observe<const DIRECTION: u8>(skb: *mut __sk_buff, config: &InterfaceConfig, facts: u64) {
     let facts = Facts::from_bits(facts);
-    if config.role != role::POD {
+    if config.role != role::POD && config.role != role::UPLINK {
         return;
     }
+    // At the host's end of a veth its packets come in, at an uplink they go out.
+    let is_of_receiver = (DIRECTION == INGRESS) == (config.role == role::POD);
     let (Some(memory), Some(same)) = (maps::window(Use::Hook), maps::window(Use::Hook)) else { return };
     let flow: &Flow = Window::new(same, 0).flow();
     // SAFETY: the helper has no preconditions.
@@ -58,7 +60,7 @@ pub fn observe<const DIRECTION: u8>(skb: *mut __sk_buff, config: &InterfaceConfi
         return;
     }
     let pair = pair_of(config, flow);
-    if DIRECTION == EGRESS {
+    if !is_of_receiver {
         arrive(pair, facts.size(), tick);
         return;
     }
@@ -232,14 +234,13 @@ fn arrive(pair: u32, size: u32, tick: u32) {
     arrivals.sizes[place] = size;
 }
 
-/// A hash of interface and addresses, the same for both directions; never 0. The pod's address is given by the
-/// interface, so the difference of the two tells the other.
+/// A hash of interface and addresses, the same for both directions; never 0.
 #[inline(always)]
 fn pair_of(config: &InterfaceConfig, flow: &Flow) -> u32 {
-    let word = |at: usize| u64::from(flow.addresses[at] ^ flow.addresses[at + 4]);
-    let mut hash = mix(config.ifindex.into(), word(0) << 32 | word(1));
-    if flow.ethertype != IPV4 {
-        hash = mix(hash, word(2) << 32 | word(3));
-    }
-    hash as u32 | 1 << 31
+    let words = |at: usize| u64::from(flow.addresses[at]) << 32 | u64::from(flow.addresses[at + 1]);
+    let end = |at: usize| {
+        let hash = mix(config.ifindex.into(), words(at));
+        if flow.ethertype == IPV4 { hash } else { mix(hash, words(at + 2)) }
+    };
+    end(0).wrapping_add(end(4)) as u32 | 1 << 31
 }

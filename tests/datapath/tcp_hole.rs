@@ -122,6 +122,21 @@ fn what_is_no_hole_is_not_kept() {
 }
 
 #[test]
+fn at_an_uplink_it_is_what_a_socket_sends() {
+    with_hook(false, |hook| {
+        hook.configure(|config| config.role = role::UPLINK);
+        let option = [&TIMESTAMPS[..], &sack(&[(4344, 4644)])].concat();
+        hook.run(EGRESS, &from_pod(Family::Ipv4, ACK, 0, &option, 0));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        hook.run(INGRESS, &to_pod(Family::Ipv4, 100));
+        let holes = told(hook);
+        assert_eq!(holes.len(), 1, "{holes:?}");
+        assert_eq!((holes[0].missing, holes[0].first), (4344, 300));
+        assert_eq!(holes[0].arrived.iter().map(|arrival| arrival.size).collect::<Vec<_>>(), [152]);
+    });
+}
+
+#[test]
 fn a_second_hole_begins_anew() {
     with_hook(false, |hook| {
         let report = |further, left, right| {

@@ -1,4 +1,5 @@
 //! `path_silent`: a router beyond the node drops large packets without a word, and what is taken for that and is not.
+use super::sockets::stacked_pod;
 use anyhow::Result;
 use mtuprobe_tests::probe::{Expected, Report, Run};
 use mtuprobe_tests::topology::network::UPLINK;
@@ -88,6 +89,42 @@ fn one_upload_to_a_pod_alone_is_enough() -> Result<()> {
     let report = probe.stop()?;
     report.expect(&[towards(&network, "pod", Family::V4)])?;
     assert_bounds(&report, &towards(&network, "pod", Family::V4))
+}
+
+#[test]
+fn what_the_node_and_a_pod_on_its_uplink_get_is_lost() -> Result<()> {
+    let mut network = silent(&["pod"])?;
+    let (stacked, _) = stacked_pod(&network)?;
+    network.serve(&["far"])?;
+    let far = network.address("far", Family::V4)?;
+    let probe = Run::watch(network.node()).start()?;
+    let receivers = [network.node(), &stacked];
+    let large: Vec<_> = receivers
+        .iter()
+        .flat_map(|receiver| [(); 2].map(|()| Exchange::pull(RESPONSE).limit(LONG).start(receiver, far)))
+        .collect::<Result<_>>()?;
+    // The pod behind the node has no part in it, though its packets pass the uplink as well.
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(5) {
+        for receiver in [network.node(), &stacked, network.namespace("pod")?] {
+            assert!(Exchange::rounds(100, 100, 5).run(receiver, far)?.complete);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    let lost = |direction| {
+        let expected = Expected::black_hole("path_silent").severity("critical").outcome("lost").confirmed();
+        expected.direction(direction).limit_is("path", "bounds")
+    };
+    let expected = [lost("to_pod").pod(stacked.name()), lost("to_host").node()];
+    for expected in &expected {
+        probe.wait_for_finding(expected)?;
+    }
+    for transfer in large {
+        assert!(transfer.join()??.stalled());
+    }
+    let report = probe.stop()?;
+    report.expect(&expected)?;
+    expected.iter().try_for_each(|expected| assert_bounds(&report, expected))
 }
 
 #[test]

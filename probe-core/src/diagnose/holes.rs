@@ -1,14 +1,16 @@
-//! TCP connections towards a pod with a hole that stays open: large segments vanish before this node without a word.
+//! TCP connections towards a pod or the node with a hole that stays open: large segments vanish before this node without a
+//! word.
 //!
 //! The sender of the data is out of sight, and so are its retransmissions. But it repeats the first missing segment
 //! after 0.2, 0.6, 1.4 and 3 seconds at the latest (RFC 6298): a hole that is open longer lost all of these. That sizes
 //! are the reason is told by what arrives meanwhile from the same address, and that nothing as large does.
 use super::Diagnoser;
 use super::fault::{FaultKey, Joint};
-use super::subject;
+use super::subject::{self, Subject};
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::{Family, Flow};
 use crate::model::tcp::{HoleState, TcpHole};
+use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 
 /// A hole open for so long lost several repetitions, if something arrived meanwhile.
@@ -39,10 +41,10 @@ fn headers(hole: &TcpHole) -> u32 {
     network + hole.tcp_header
 }
 
-/// The size of the missing segment: not more than what is missing, nor than the pod's interface takes, whose size it
+/// The size of the missing segment: not more than what is missing, nor than the receiver's interface takes, whose size it
 /// announced.
-fn lost_size(hole: &TcpHole, pod_mtu: Option<u32>) -> u32 {
-    hole.missing.saturating_add(headers(hole)).min(pod_mtu.unwrap_or(u32::MAX))
+fn lost_size(hole: &TcpHole, mtu: Option<u32>) -> u32 {
+    hole.missing.saturating_add(headers(hole)).min(mtu.unwrap_or(u32::MAX))
 }
 
 /// Something as large as the missing segment arrived: its size is not the reason.
@@ -50,8 +52,8 @@ fn is_contradicted(hole: &TcpHole, lost: u32) -> bool {
     hole.arrived.iter().any(|arrival| arrival.size >= lost)
 }
 
-fn proof(hole: &TcpHole, pod_mtu: Option<u32>) -> Option<Proof> {
-    let lost = lost_size(hole, pod_mtu);
+fn proof(hole: &TcpHole, mtu: Option<u32>) -> Option<Proof> {
+    let lost = lost_size(hole, mtu);
     if is_contradicted(hole, lost) {
         return None;
     }
@@ -71,21 +73,36 @@ fn proof(hole: &TcpHole, pod_mtu: Option<u32>) -> Option<Proof> {
     is_proved.then_some(Proof { lost, passed, open })
 }
 
+/// Who receives, with the MTU of the interface it receives by.
+fn receiver(topology: &Topology, hole: &TcpHole) -> Option<(Subject, Option<u32>)> {
+    if let Some(pod) = topology.pod_behind(hole.ifindex) {
+        return Some((subject::of_pod(Some(pod), Direction::ToPod), pod.pod_mtu));
+    }
+    // One with an interface of the node is told of there.
+    if let Some(pod) = topology.pod_with_address(hole.flow.dst) {
+        return pod
+            .host_ifindex
+            .is_none()
+            .then(|| (subject::of_pod(Some(pod), Direction::ToPod), pod.pod_mtu));
+    }
+    let mtu = topology.interface(hole.ifindex).map(|interface| interface.mtu);
+    topology.is_own_address(hole.flow.dst).then(|| (subject::of_pod(None, Direction::ToHost), mtu))
+}
+
 impl Diagnoser {
     pub(super) fn handle_tcp_hole(&mut self, now: Time, hole: &TcpHole) {
-        let Some(pod) = self.topology.pod_behind(hole.ifindex).cloned() else { return };
+        let Some((subject, mtu)) = receiver(&self.topology, hole) else { return };
         // The sender's own retransmissions tell more where it is one of this node.
         let is_ours = self.topology.pod_with_address(hole.flow.src).is_some()
             || self.topology.is_own_address(hole.flow.src);
         if is_ours || self.is_explained(&hole.flow) {
             return;
         }
-        let lost = lost_size(hole, pod.pod_mtu);
+        let lost = lost_size(hole, mtu);
         if is_contradicted(hole, lost) {
             return self.exonerate_at(now, |joint| *joint == Joint::SilentPath, |flow| *flow == hole.flow);
         }
-        let Some(proof) = proof(hole, pod.pod_mtu) else { return };
-        let subject = subject::of_pod(Some(&pod), Direction::ToPod);
+        let Some(proof) = proof(hole, mtu) else { return };
         let key = FaultKey {
             pod: subject.key(),
             direction: subject.direction,

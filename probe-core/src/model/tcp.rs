@@ -81,12 +81,12 @@ pub enum HoleState {
     Reset,
 }
 
-/// A connection towards a pod whose receiver reports that later data arrived and earlier did not (RFC 2018).
+/// A connection towards a pod or the node whose receiver reports that later data arrived and earlier did not (RFC 2018).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpHole {
     /// When this was so.
     pub time: Time,
-    /// The host's end of the pod's veth.
+    /// The host's end of the pod's veth; the uplink, if the receiver is the node or sits on the uplink.
     pub ifindex: u32,
     /// From the sender of the data to the pod.
     pub flow: Flow,

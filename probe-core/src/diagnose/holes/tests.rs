@@ -116,3 +116,28 @@ fn pods_of_this_node_tell_of_it_as_senders() {
     };
     assert_eq!(findings(vec![own]), []);
 }
+
+#[test]
+fn the_node_and_pods_that_sit_on_an_uplink_receive_there() {
+    let mut topology = node(1500);
+    let stacked = topology.pods.iter_mut().find(|pod| pod.host_ifindex == Some(POD1)).expect("a pod");
+    stacked.host_ifindex = None;
+    topology.interfaces.remove(&POD1);
+    let at_uplink = |to: &str| {
+        let flow = flow(Protocol::Tcp, "203.0.113.10", 443, to, 40001);
+        TcpHole {
+            ifindex: UPLINK,
+            flow,
+            ..with(&[(SECOND, 52), (2 * SECOND, 1052)], hole(40001, 4 * SECOND))
+        }
+    };
+    let events =
+        ["10.244.1.11", "10.0.1.2", "10.9.9.9"].map(|to| (BEGAN + 4 * SECOND, Event::TcpHole(at_uplink(to))));
+    let findings = play(diagnoser(topology), events.to_vec());
+    let told: Vec<_> = findings.iter().map(|finding| (finding.pod.is_some(), finding.direction)).collect();
+    assert_eq!(told.len(), 2, "not of an address that is not ours: {findings:#?}");
+    assert!(
+        told.contains(&(true, Some(Direction::ToPod))) && told.contains(&(false, Some(Direction::ToHost)))
+    );
+    assert!(findings.iter().all(|finding| finding.limit.between == Some((1052, 1500))));
+}

@@ -11,8 +11,8 @@ pub static RULE: Rule = Rule {
     meaning: "Packets above a size vanish and the sender is not told: connections open, small requests work, large ones hang.",
     proof: "The kernel was seen to drop packets for their size, and no error can reach the sender (veth, bridge), or its \
             drop was witnessed, or it did not arrive where it would have been seen. For a silent path: three \
-            retransmissions of one segment while smaller ones to the same address are acknowledged, borne out by the \
-            state of the sender's socket (sock_diag) or by a second connection; towards a pod, \
+            retransmissions of one segment while smaller ones to the same address are acknowledged, borne out by a \
+            second connection, or by the state of the sender's socket (sock_diag): its other end is alive; towards a pod or the node, \
             a hole that its acknowledgements report (SACK) and that stays open while smaller packets arrive.",
     remedy: "Give the sender the size that passes (pod MTU, route MTU), raise the limit, or let the ICMP error through.",
     references: &[
@@ -157,12 +157,13 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
                 "No ICMP error came back. Not all drops on this node could be observed meanwhile: a router beyond it \
                  drops them silently, or this node does."
             };
-            if case.fault.key.direction == Direction::ToPod {
+            if is_received(case) {
                 return format!(
-                    "On {flows} TCP connections the pod acknowledges that later data arrived and earlier did not (SACK): \
+                    "On {flows} TCP connections {} acknowledges that later data arrived and earlier did not (SACK): \
                      {drops} segments of up to {high} bytes are missing, and stayed so for longer than a sender takes to \
                      repeat them several times. Packets of up to {low} bytes from the same address arrived, none as large. \
-                     {where_lost}"
+                     {where_lost}",
+                    case.who()
                 );
             }
             let borne_out = case.counted().map(|list| format!(" Borne out by {list}.")).unwrap_or_default();
@@ -173,6 +174,11 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             )
         }
     }
+}
+
+/// What is lost comes from beyond this node.
+fn is_received(case: &Case<'_>) -> bool {
+    matches!(case.fault.key.direction, Direction::ToPod | Direction::ToHost)
 }
 
 fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
@@ -206,20 +212,22 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             case.joint(),
             case.smallest()
         ))),
-        (Joint::SilentPath, _) if case.fault.key.direction == Direction::ToPod => {
+        (Joint::SilentPath, _) if is_received(case) => {
             let low = case.fault.limit.between.map_or(1280, |(low, _)| low);
             let announce = case.fault.pod.as_ref().and_then(|pod| {
                 inside(pod, &format!("ip link set {} mtu {low}", pod.pod_interface.as_deref()?))
             });
-            fixes.push(now(
-                announce,
-                format!(
-                    "new connections announce segments for packets of {low}; lost at the next pod restart"
-                ),
-            ));
+            if let Some(announce) = announce {
+                fixes.push(now(
+                    Some(announce),
+                    format!(
+                        "new connections announce segments for packets of {low}; lost at the next pod restart"
+                    ),
+                ));
+            }
             fixes.push(durable(
-                "clamp the MSS of what the pods announce (it limits what the other side sends); ask the operator of the \
-                 path to let ICMP errors pass, or to carry what the pods announce",
+                "clamp the MSS of what is announced (it limits what the other side sends), on the way out or by advmss of \
+                 the route; ask the operator of the path to let ICMP errors pass, or to carry what is announced",
             ));
         }
         (Joint::SilentPath, _) | (_, None) => {
