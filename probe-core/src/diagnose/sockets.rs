@@ -2,6 +2,10 @@
 //!
 //! A socket tells that nothing of it was acknowledged since, and that it is no closed window that it waits for. Others to
 //! the same address tell what was acknowledged meanwhile: long-lived connections, too, which no tracepoint speaks of.
+//!
+//! Behind one address may be many servers, of which one is dead: that a connection stands still is therefore told twice,
+//! and no better known. A second source is a socket whose other end is alive: data comes from it, or it has what was sent
+//! later.
 use super::Diagnoser;
 use super::exceptions::netns_of;
 use super::fault::{Fault, FaultKey, Joint};
@@ -66,6 +70,13 @@ fn stands_still(socket: &TcpSocket) -> bool {
     socket.unacked > 0 && socket.retransmits >= TIMEOUTS && socket.probes == 0 && socket.window >= socket.mss
 }
 
+/// The other end of a connection that stands still is alive: it reports later data, or sends data itself.
+fn is_answered(socket: &TcpSocket, before: Option<&TcpSocket>) -> bool {
+    socket.sacked > 0
+        || before
+            .is_some_and(|before| before.retransmits > 0 && socket.bytes_received > before.bytes_received)
+}
+
 /// What a socket adds to a fault that packets of its flow met; in the words of a list of witnesses.
 fn witness(key: &FaultKey, fault: &Fault, socket: &TcpSocket) -> Option<String> {
     let flow = fault.flows.get(&socket.flow).filter(|flow| flow.drops > 0)?;
@@ -113,7 +124,8 @@ impl Diagnoser {
         }
         for (key, fault) in &self.faults {
             let is_young = fault.closed.is_none() && fault.last_seen + YOUNG > now;
-            let is_open = is_young && !is_witnessed(fault);
+            let wants_more = !is_witnessed(fault) || key.joint == Joint::SilentPath && !fault.seconded;
+            let is_open = is_young && wants_more;
             let Some(netns) = sender_netns(self, key, fault).filter(|_| is_open) else { continue };
             for flow in fault.flows.keys().filter(|flow| flow.protocol == Protocol::Tcp) {
                 want(netns, flow.dst);
@@ -183,11 +195,16 @@ impl Diagnoser {
             let mut is_news = false;
             for socket in &read.sockets {
                 is_news |= learned(fault, socket, now);
+                let is_silent = key.joint == Joint::SilentPath && fault.flows.contains_key(&socket.flow);
+                if is_silent && !fault.seconded && stands_still(socket) {
+                    let before = self.sockets.read.get(&(read.netns, socket.flow));
+                    fault.seconded = is_answered(socket, before.map(|(_, before)| before));
+                    is_news |= fault.seconded;
+                }
                 if is_witnessed(fault) {
                     continue;
                 }
                 let Some(witness) = witness(&key, fault, socket) else { continue };
-                fault.seconded |= key.joint == Joint::SilentPath;
                 fault.counted.insert(witness);
                 is_news = true;
             }

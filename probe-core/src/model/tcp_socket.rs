@@ -9,6 +9,8 @@ pub struct TcpSocket {
     pub flow: Flow,
     /// Segments sent and not acknowledged.
     pub unacked: u32,
+    /// Of them, segments that the other side has reported to have arrived (SACK).
+    pub sacked: u32,
     /// Bytes that were not sent yet.
     pub unsent: u32,
     /// Payload of a full segment that the socket sends.

@@ -116,6 +116,7 @@ fn socket(flow: Flow, network: u32, info: &TcpInfo) -> TcpSocket {
     TcpSocket {
         flow,
         unacked: info.unacked,
+        sacked: info.sacked,
         unsent: info.notsent_bytes,
         mss: info.snd_mss,
         header_len: network + TCP_HEADER + options,

@@ -7,6 +7,8 @@ mirror! {
     TcpSocket = tcp_socket::TcpSocket {
         flow: Flow,
         unacked: u32,
+        #[serde(default)]
+        sacked: u32,
         unsent: u32,
         mss: u32,
         header_len: u32,

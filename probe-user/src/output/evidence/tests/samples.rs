@@ -380,6 +380,7 @@ fn sockets() -> NetnsSockets {
     let socket = TcpSocket {
         flow: flow(Protocol::Tcp),
         unacked: 10,
+        sacked: 1,
         unsent: 4096,
         mss: 1448,
         header_len: 52,
