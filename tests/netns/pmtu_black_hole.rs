@@ -205,6 +205,9 @@ fn a_locked_route_in_the_pod_ignores_the_error() -> Result<()> {
     let pod = network.namespace("pod")?;
     pod.ip("route replace default via 169.254.1.1 dev eth0 mtu lock 1500\n")?;
     let probe = Run::watch(network.node()).start()?;
+    let latent =
+        Expected::kind("pmtud_disabled").pod(network.lab().full_name("pod")).severity("info").limit(1400);
+    probe.wait_for_finding(&latent)?;
     let exchange = Exchange::push(500_000).df(Df::Do).limit(STALL);
     let transfer = exchange.run(pod, network.address("server", Family::V4)?)?;
     assert!(transfer.stalled(), "{transfer:?}");

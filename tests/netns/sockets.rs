@@ -51,7 +51,9 @@ fn connections_that_go_on_for_long_prove_a_silent_path() -> Result<()> {
     ];
     for expected in &expected {
         let (_, finding) = probe.wait_for_finding(expected)?;
-        assert_eq!(finding.json()["limit"]["between"][0], 352, "{}", finding.json());
+        // Not that of a handshake: of the segments, or less where some were under way when it was asked.
+        let passes = finding.json()["limit"]["between"][0].as_u64().context("no bounds")?;
+        assert!((61..=352).contains(&passes), "{}", finding.json());
     }
     for transfer in large {
         assert!(transfer.join()??.stalled());

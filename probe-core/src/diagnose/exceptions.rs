@@ -13,6 +13,7 @@ use crate::model::finding::Direction;
 use crate::model::flow::Flow;
 use crate::model::pmtu_exception::{NetnsExceptions, PmtuException};
 use crate::model::pod::{Pod, PodKey};
+use crate::model::route::Route;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -31,6 +32,8 @@ pub(super) struct Exceptions {
     /// Evidence may have been lost until then: an error that was not seen may have come all the same.
     doubtful_until: Time,
     namespaces: BTreeMap<u32, Vec<Known>>,
+    /// Routes whose MTU is locked, by network namespace.
+    pub locked: BTreeMap<u32, Vec<Route>>,
     errors: VecDeque<Announced>,
 }
 
@@ -120,8 +123,13 @@ impl Diagnoser {
             .chain([self.topology.netns_inode])
             .collect();
         self.exceptions.namespaces.retain(|netns, _| alive.contains(netns));
+        self.exceptions.locked.retain(|netns, _| alive.contains(netns));
         if !alive.contains(&netns) {
             return;
+        }
+        if self.exceptions.locked.get(&netns).is_none_or(|known| *known != read.locked) {
+            self.exceptions.locked.insert(netns, read.locked.clone());
+            self.find_mismatches();
         }
         self.exceptions.update(now, &self.topology, read);
         self.tell_senders(now, netns);

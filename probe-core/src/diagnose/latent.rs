@@ -1,7 +1,7 @@
 //! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
 mod pmtud;
 
-pub(crate) use pmtud::locked_routes;
+pub(crate) use pmtud::{locked_in_pods, locked_routes};
 
 use super::fault::Joint;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};

@@ -22,6 +22,7 @@ impl Diagnoser {
     pub(super) fn find_mismatches(&mut self) {
         self.mismatches = latent::mismatches(&self.topology);
         self.mismatches.extend(self.announcements.mismatches(&self.topology));
+        self.mismatches.extend(latent::locked_in_pods(&self.topology, &self.exceptions.locked));
     }
 
     /// Opens, changes and closes the findings that stand without packets.

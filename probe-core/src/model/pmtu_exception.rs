@@ -1,5 +1,6 @@
 //! Path MTUs that a network namespace has learned: one exception to a route for each destination.
 use super::flow::Family;
+use super::route::Route;
 use super::settings::{Setting, Settings};
 use std::net::IpAddr;
 
@@ -36,6 +37,8 @@ pub struct NetnsExceptions {
     pub netns: u32,
     /// One for each destination and next hop.
     pub exceptions: Vec<PmtuException>,
+    /// Routes on which nothing is learned: their MTU is locked.
+    pub locked: Vec<Route>,
 }
 
 /// Seconds that a learned path MTU lives unless a setting says otherwise (`DEFAULT_MTU_EXPIRES`, `ip6_rt_mtu_expires`).

@@ -1,6 +1,6 @@
-//! Path MTUs that the observed namespace and the pods' have learned.
+//! Path MTUs that the observed namespace and the pods' have learned, and routes on which they learn nothing.
 use super::pod_namespace;
-use crate::datapath::links::{Connection, NetlinkError, pmtu_exceptions, visit};
+use crate::datapath::links::{Connection, NetlinkError, locked_routes, pmtu_exceptions, visit};
 use probe_core::model::pmtu_exception::NetnsExceptions;
 use probe_core::model::pod::Pod;
 use std::io;
@@ -31,8 +31,11 @@ pub enum ExceptionsError {
 /// The namespace cannot be entered, or the kernel refuses.
 pub fn learned_exceptions(pod: Option<&Pod>, own: u32) -> Result<NetnsExceptions, ExceptionsError> {
     let netns = pod.map_or(Some(own), |pod| pod.netns_inode);
-    let read = |netns| pmtu_exceptions(&mut Connection::open()?, netns);
-    let exceptions = match (pod, netns) {
+    let read = |netns| {
+        let mut connection = Connection::open()?;
+        Ok::<_, NetlinkError>((pmtu_exceptions(&mut connection, netns)?, locked_routes(&mut connection)?))
+    };
+    let (exceptions, locked) = match (pod, netns) {
         (None, _) => read(own)?,
         (Some(pod), Some(inode)) => {
             let file = pod_namespace(pod).ok_or_else(|| ExceptionsError::Unreachable(pod.display_name()))?;
@@ -41,5 +44,5 @@ pub fn learned_exceptions(pod: Option<&Pod>, own: u32) -> Result<NetnsExceptions
         }
         (Some(pod), None) => return Err(ExceptionsError::Unreachable(pod.display_name())),
     };
-    Ok(NetnsExceptions { netns: netns.unwrap_or(own), exceptions })
+    Ok(NetnsExceptions { netns: netns.unwrap_or(own), exceptions, locked })
 }

@@ -32,6 +32,7 @@ pub use exception::pmtu_exceptions;
 pub use inside::inside;
 pub use monitor::{LinksResult, LinksUpdate, Monitor, MonitorOptions};
 pub use namespace_id::{NamespaceHandle, namespace_id};
+pub use route::locked_routes;
 pub use visit::visit;
 pub use way_out::{WayOut, way_out};
 

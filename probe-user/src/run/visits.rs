@@ -86,7 +86,7 @@ impl Visits {
             complain(&error);
         }
         let is_news = |read: &NetnsExceptions| {
-            if read.exceptions.is_empty() {
+            if read.exceptions.is_empty() && read.locked.is_empty() {
                 return self.learned.remove(&read.netns);
             }
             self.learned.insert(read.netns);

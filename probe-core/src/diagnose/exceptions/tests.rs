@@ -32,7 +32,7 @@ fn said(mut diagnoser: Diagnoser, now: Time, exceptions: &[PmtuException]) -> Ve
             let of_netns = exceptions.iter().filter(|exception| exception.netns == netns);
             let aged = of_netns
                 .map(|exception| PmtuException { expires: exception.expires - older, ..exception.clone() });
-            let read = NetnsExceptions { netns, exceptions: aged.collect() };
+            let read = NetnsExceptions { netns, exceptions: aged.collect(), locked: Vec::new() };
             diagnoser.handle_exceptions(now, read);
         }
     }
@@ -161,8 +161,11 @@ fn an_exception_shows_that_the_sender_was_told() {
             diagnoser.handle_event(time, event);
         }
         if learned {
-            let read =
-                NetnsExceptions { netns: POD1_NETNS, exceptions: vec![exception(POD1_NETNS, 1400, 598)] };
+            let read = NetnsExceptions {
+                netns: POD1_NETNS,
+                exceptions: vec![exception(POD1_NETNS, 1400, 598)],
+                locked: Vec::new(),
+            };
             diagnoser.handle_exceptions(7 * SECOND, read);
         }
         let mut findings = diagnoser.finish(8 * SECOND);
@@ -183,8 +186,11 @@ fn an_announcement_that_made_an_exception_did_harm() {
         let error = error_packet("10.0.7.1", 1450, &original);
         diagnoser.handle_event(SECOND, error_seen(SECOND, POD1, HookDirection::Egress, error));
         if learned {
-            let read =
-                NetnsExceptions { netns: POD1_NETNS, exceptions: vec![exception(POD1_NETNS, 1450, 599)] };
+            let read = NetnsExceptions {
+                netns: POD1_NETNS,
+                exceptions: vec![exception(POD1_NETNS, 1450, 599)],
+                locked: Vec::new(),
+            };
             diagnoser.handle_exceptions(2 * SECOND, read);
         }
         let findings = diagnoser.finish(3 * SECOND);

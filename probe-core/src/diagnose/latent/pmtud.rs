@@ -8,6 +8,7 @@ use crate::model::route::Route;
 use crate::model::rule::MAIN_TABLE;
 use crate::model::settings::{Discovery, Setting};
 use crate::model::topology::Topology;
+use std::collections::BTreeMap;
 
 /// Pods that do not discover though their way out is smaller, and routes that are locked at more than they take.
 pub(super) fn disabled(topology: &Topology) -> Vec<Mismatch> {
@@ -59,6 +60,32 @@ fn smallest_way(topology: &Topology) -> Option<(&Interface, u32, LimitHow)> {
 pub(crate) fn locked_routes(topology: &Topology) -> impl Iterator<Item = Mismatch> {
     let locked = topology.routes.iter().filter(|route| route.unicast && route.mtu_locked);
     locked.filter_map(|route| locked_route(topology, route))
+}
+
+/// Pods with a route that is locked at more than the way out takes.
+pub(crate) fn locked_in_pods(topology: &Topology, locked: &BTreeMap<u32, Vec<Route>>) -> Vec<Mismatch> {
+    let Some((egress, limit, how)) = smallest_way(topology) else { return Vec::new() };
+    let of_pod = |pod: &Pod| {
+        let routes = locked.get(&pod.netns_inode?)?.iter().filter(|route| route.unicast);
+        // It leads nowhere else than out of the pod where it has a gateway.
+        let largest = routes.filter(|route| route.gateway.is_some()).max_by_key(|route| route.mtu)?;
+        let larger = largest.mtu?.min(pod.pod_mtu?);
+        (larger > limit).then(|| Mismatch {
+            kind: Kind::PmtudDisabled,
+            ifindex: pod.host_ifindex.unwrap_or(egress.ifindex),
+            interface: egress.name.clone(),
+            limit,
+            larger,
+            at: LimitAt::Node,
+            how,
+            pod: Some(pod.clone()),
+            pods: vec![pod.clone()],
+            direction: Some(Direction::FromPod),
+            family: Some(largest.family),
+            certain: false,
+        })
+    };
+    topology.pods.iter().filter_map(of_pod).collect()
 }
 
 fn locked_route(topology: &Topology, route: &Route) -> Option<Mismatch> {
@@ -115,6 +142,21 @@ mod tests {
         assert_eq!(disabled(1400, &[(Setting::MinPmtu, 1450)]).len(), 1);
         assert_eq!(disabled(1400, &[(Setting::MinPmtu, 552)]), []);
         assert_eq!(disabled(1500, &[(Setting::MinPmtu, 1450)]), []);
+    }
+
+    #[test]
+    fn a_pod_has_a_route_that_is_locked_at_more() {
+        let locked = |uplink, mtu| {
+            let topology = fixtures::node(uplink);
+            let route = Route { mtu: Some(mtu), mtu_locked: true, ..topology.routes[0].clone() };
+            locked_in_pods(&topology, &BTreeMap::from([(POD1_NETNS, vec![route])]))
+        };
+        let found = locked(1400, 1500);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].limit, found[0].larger), (1400, 1500));
+        assert_eq!(found[0].pod.as_ref().map(Pod::display_name).as_deref(), Some("pod1"));
+        assert_eq!(locked(1400, 1400), []);
+        assert_eq!(locked(1500, 1500), []);
     }
 
     #[test]

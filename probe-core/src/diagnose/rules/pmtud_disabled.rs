@@ -48,6 +48,9 @@ fn tell(topology: &Topology, mismatch: &Mismatch) -> Telling {
             let cut = "Sockets send without DF, so this node has to cut what is too big into fragments";
             (format!("{setting}. {cut}{errors}"), "is off")
         }
+        None if settings.get(Setting::MinPmtu).unwrap_or_default() <= *limit => {
+            return locked_out(pod, *larger, (interface, *limit));
+        }
         None => {
             let setting = Setting::MinPmtu.name();
             let minimum = settings.get(Setting::MinPmtu).unwrap_or_default();
@@ -131,6 +134,21 @@ pub(crate) fn locked_inside(pod: &Pod, destination: &str, mtu: u32, limit: Optio
     };
     let fix = format!("take the word lock out of the pod's route (ip route change … mtu {wanted})");
     Telling { title, explanation, fixes: vec![durable(fix)] }
+}
+
+/// A route out of a pod that is locked at more than the joint takes.
+fn locked_out(pod: &Pod, mtu: u32, limit: (&str, u32)) -> Telling {
+    let (interface, takes) = limit;
+    Telling {
+        title: format!("pod {} has a route locked at {mtu}, {interface} takes {takes}", pod.display_name()),
+        explanation: format!(
+            "The MTU of a route inside the pod is locked (ip route … mtu lock): its kernel believes it whatever ICMP errors \
+             say. {interface} takes {takes}. No such packet need have come yet."
+        ),
+        fixes: vec![durable(format!(
+            "take the word lock out of the pod's route (ip route change … mtu {takes})"
+        ))],
+    }
 }
 
 /// A packet filter rule that drops ICMP errors, inside a pod or on the node; with the joint whose errors are needed.

@@ -25,6 +25,15 @@ pub fn routes(connection: &mut Connection, family: Family) -> Result<Vec<Route>,
     Ok(answer.into_iter().flat_map(|message| read(family, message)).collect())
 }
 
+/// The routes of both families whose MTU is locked.
+pub fn locked_routes(connection: &mut Connection) -> Result<Vec<Route>, NetlinkError> {
+    let mut locked = Vec::new();
+    for family in [Family::Ipv4, Family::Ipv6] {
+        locked.extend(routes(connection, family)?.into_iter().filter(|route| route.mtu_locked));
+    }
+    Ok(locked)
+}
+
 /// The device that the kernel would send to `destination` by, under a mark if it is not 0; `None` if it has no route.
 pub fn device_towards(
     connection: &mut Connection,

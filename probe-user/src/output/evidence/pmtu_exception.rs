@@ -1,5 +1,6 @@
 //! Learned path MTUs.
 use super::mirror::mirror;
+use super::topology::Route;
 use super::veil::{Address, InterfaceName};
 use probe_core::model::pmtu_exception;
 
@@ -21,5 +22,7 @@ mirror! {
     NetnsExceptions = pmtu_exception::NetnsExceptions {
         netns: u32,
         exceptions: Vec<PmtuException>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        locked: Vec<Route>,
     }
 }

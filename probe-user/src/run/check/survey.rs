@@ -127,7 +127,9 @@ impl Reader {
             Err(error) => self.miss("pods_inside", format!("{error:#}"), 1),
         }
         match visit.exceptions {
-            Ok(exceptions) => self.survey.exceptions.push(NetnsExceptions { netns: inode, exceptions }),
+            Ok(exceptions) => {
+                self.survey.exceptions.push(NetnsExceptions { netns: inode, exceptions, locked: Vec::new() })
+            }
             Err(error) => self.miss("exceptions", format!("{error:#}"), 1),
         }
         self.survey.node.settings.extend(visit.settings.map(|settings| (inode, settings)));

@@ -410,5 +410,7 @@ fn learned() -> NetnsExceptions {
         interface: Some("tunnel0".to_owned()),
         gateway: Some(ip("fd00:1::11")),
     };
-    NetnsExceptions { netns: 77, exceptions: vec![exception] }
+    let mut locked = topology().routes;
+    locked.truncate(1);
+    NetnsExceptions { netns: 77, exceptions: vec![exception], locked }
 }
