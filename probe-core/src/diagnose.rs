@@ -6,6 +6,7 @@
 //!
 //! # Layout
 //! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
+//! - `newcomers`: what happened at links that are not read yet.
 //! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`, `holes`: from events to faults; `mss`: what handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - `losses`: lost evidence, so that absence means less.
@@ -39,6 +40,7 @@ mod ledger;
 mod losses;
 mod mss;
 mod nat;
+mod newcomers;
 pub mod place;
 pub mod probing;
 mod publish;
@@ -75,6 +77,7 @@ use ledger::SeenError;
 use losses::Losses;
 use mss::Announcements;
 use nat::Nat;
+use newcomers::Newcomers;
 use publish::Published;
 use sockets::Sockets;
 use stalls::Stalls;
@@ -102,6 +105,7 @@ pub struct Diagnoser {
     retracted: BTreeMap<FaultKey, Finding>,
     errors: VecDeque<SeenError>,
     nat: Nat,
+    newcomers: Newcomers,
     coverages: Coverages,
     stalls: Stalls,
     sockets: Sockets,
@@ -128,6 +132,7 @@ impl Diagnoser {
             retracted: BTreeMap::new(),
             errors: VecDeque::new(),
             nat: Nat::default(),
+            newcomers: Newcomers::default(),
             coverages: Coverages::default(),
             stalls: Stalls::default(),
             sockets: Sockets::default(),
@@ -149,7 +154,8 @@ impl Diagnoser {
 
     /// Takes an observation in.
     pub fn handle_event(&mut self, now: Time, event: Event) {
-        if let Some(event) = self.wait_for_nat(event) {
+        let known = self.wait_for_interface(now, event);
+        if let Some(event) = known.and_then(|event| self.wait_for_nat(event)) {
             self.take_in(now, event);
         }
         self.next_tick.get_or_insert(now + TICK);
@@ -187,8 +193,9 @@ impl Diagnoser {
             self.changes.pop_front();
         }
         self.exceptions.begin(now);
+        self.take_newcomers(now);
         self.count_at_devices(now, &before);
-        self.name_pods();
+        self.name_pods(now);
         self.tell_of_stacked_pods();
         self.find_mismatches();
         self.close_what_is_gone(now, &before);
@@ -198,6 +205,7 @@ impl Diagnoser {
     /// Lets time pass: waits for evidence end, findings close.
     pub fn handle_timeout(&mut self, now: Time) {
         self.next_tick = None;
+        self.take_newcomers(now);
         self.end_waiting_for_nat(now);
         self.miss_errors(now);
         self.forget_errors(now);
@@ -209,7 +217,7 @@ impl Diagnoser {
             self.judge(now, &key);
         }
         self.close_what_is_idle(now);
-        let waits = !self.errors.is_empty() || self.wants_nat();
+        let waits = !self.errors.is_empty() || self.wants_nat() || self.has_newcomers();
         if waits || self.faults.values().any(|fault| fault.closed.is_none()) {
             self.next_tick = Some(now + TICK);
         }
@@ -333,15 +341,21 @@ impl Diagnoser {
         ))
     }
 
-    /// Names that became known later belong to the faults of before.
-    fn name_pods(&mut self) {
-        for fault in self.faults.values_mut() {
+    /// Names that became known later belong to the faults of before; what was told without them is told again.
+    fn name_pods(&mut self, now: Time) {
+        let mut renamed = Vec::new();
+        for (key, fault) in &mut self.faults {
             let Some(pod) = &mut fault.pod else { continue };
-            let current = self.topology.pods.iter().find(|other| other.key() == fault.key.pod);
-            if let Some(current) = current {
-                pod.clone_from(current);
+            let mut pods = self.topology.pods.iter().chain(&self.topology.departed);
+            let Some(current) = pods.find(|other| other.key() == fault.key.pod) else { continue };
+            if (&pod.namespace, &pod.name, &pod.uid) != (&current.namespace, &current.name, &current.uid) {
+                renamed.push(key.clone());
             }
+            pod.clone_from(current);
         }
+        renamed.retain(|key| self.published.contains_key(key));
+        let findings: Vec<Finding> = renamed.iter().filter_map(|key| self.finding(now, key)).collect();
+        self.output.extend(findings.into_iter().map(Output::Finding));
     }
 }
 

@@ -1,6 +1,11 @@
 //! Whose interface it is: from network namespaces to pods.
 //!
 //! Every source is optional: losing one loses names, never findings.
+pub mod cluster;
+mod control_group;
+mod host_pods;
+pub mod http;
+pub mod names;
 mod namespace_index;
 mod namespace_names;
 mod netns_counters;
@@ -9,6 +14,7 @@ mod netns_settings;
 mod netns_sockets;
 mod pod_namespace;
 mod processes;
+pub mod sources;
 
 pub use namespace_index::{NamespaceIdentity, NamespaceIndex};
 pub use netns_counters::{CounterReader, NetnsCountersError};
@@ -66,18 +72,11 @@ fn routable(addresses: &[IpAddr]) -> Vec<IpAddr> {
 fn in_namespace(namespace: Option<&NamespaceIdentity>) -> Pod {
     let name = namespace.and_then(|namespace| namespace.name.clone());
     Pod {
-        namespace: None,
         source: if name.is_some() { PodSource::Netns } else { PodSource::Interface },
         name,
-        uid: None,
-        container_id: None,
         netns: namespace.and_then(|namespace| Some(namespace.path.as_ref()?.display().to_string())),
         netns_inode: namespace.and_then(|namespace| namespace.inode),
-        host_ifindex: None,
-        host_interface: None,
-        pod_interface: None,
-        pod_mtu: None,
-        addresses: Vec::new(),
         pid: namespace.and_then(|namespace| namespace.pid),
+        ..Pod::default()
     }
 }

@@ -3,8 +3,10 @@ mod serve;
 
 pub use serve::ServeArguments;
 
+use crate::attribution::sources::Places;
 use crate::config::{
-    CheckConfig, HistogramConfig, PathConfig, PodPattern, RecordConfig, ReplayConfig, Selection, WatchConfig,
+    CheckConfig, HistogramConfig, PathConfig, PodPattern, PodsConfig, RecordConfig, ReplayConfig, Selection,
+    WatchConfig,
 };
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -52,6 +54,10 @@ pub enum Command {
     /// Exit status: 0 the path carries what the sender can send, or the sender is told of less; 1 larger packets vanish
     /// unsaid; 2 nothing could be measured. Needs CAP_SYS_ADMIN to enter a namespace and CAP_NET_RAW to probe.
     Path(PathArguments),
+    /// The pods of this node: names, interfaces, both MTUs, addresses, and where each name comes from.
+    ///
+    /// Exit status: 0; 2 the interfaces could not be read.
+    Pods(PodsArguments),
     /// What a finding kind means, how it is proved and what to do; without a kind, the list of them.
     Explain(ExplainArguments),
 }
@@ -79,9 +85,50 @@ pub struct WatchArguments {
     redact: bool,
 }
 
+/// Options of `pods`.
+#[derive(Debug, Args)]
+pub struct PodsArguments {
+    #[command(flatten)]
+    names: NameArguments,
+
+    /// Form of the output; auto is text.
+    #[arg(long, env = "MTUPROBE_OUTPUT", value_enum, default_value_t = OutputForm::Auto)]
+    output: OutputForm,
+
+    /// Only these pods, as NAMESPACE/NAME with * and ?; a pod without Kubernetes has its NAME only (repeatable).
+    #[arg(long, env = "MTUPROBE_POD", value_delimiter = ',', value_name = "NAMESPACE/NAME")]
+    pod: Vec<PodPattern>,
+}
+
+/// Where pods' names come from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct NameArguments {
+    /// The CRI socket of the container runtime; default: that of containerd or CRI-O at its usual place.
+    #[arg(long, env = "MTUPROBE_CRI_SOCKET", value_name = "PATH")]
+    pub cri_socket: Option<PathBuf>,
+
+    /// Ask the API server of this file's current context; default: in a pod, that of its cluster.
+    #[arg(long, env = "MTUPROBE_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// What Kubernetes calls this node; default: its host name.
+    #[arg(long, env = "MTUPROBE_NODE_NAME", value_name = "NAME")]
+    pub node_name: Option<String>,
+}
+
+impl From<NameArguments> for Places {
+    fn from(arguments: NameArguments) -> Self {
+        let NameArguments { cri_socket, kubeconfig, node_name } = arguments;
+        Self::new(cri_socket, kubeconfig, node_name)
+    }
+}
+
 /// Options of `histogram`.
 #[derive(Debug, Args)]
 pub struct HistogramArguments {
+    #[command(flatten)]
+    names: NameArguments,
+
     #[command(flatten)]
     scope: ScopeArguments,
 
@@ -122,6 +169,9 @@ pub struct CheckArguments {
     #[command(flatten)]
     show: ShowArguments,
 
+    #[command(flatten)]
+    names: NameArguments,
+
     /// The uplinks (repeatable); default: the devices of the default routes.
     #[arg(long, env = "MTUPROBE_UPLINK", value_delimiter = ',', value_name = "IFACE")]
     uplink: Vec<String>,
@@ -149,6 +199,9 @@ pub struct ObserveArguments {
 
     #[command(flatten)]
     scope: ScopeArguments,
+
+    #[command(flatten)]
+    names: NameArguments,
 }
 
 /// What is observed, and how long.
@@ -185,6 +238,9 @@ pub struct PathArguments {
     /// Address or name, with a port where a TCP service answers; names are resolved here, not in the pod.
     #[arg(value_name = "DEST[:PORT]")]
     destination: String,
+
+    #[command(flatten)]
+    names: NameArguments,
 
     /// From inside this pod, as NAMESPACE/NAME; a pod without Kubernetes has its NAME only. Default: from here.
     #[arg(long, env = "MTUPROBE_POD", value_name = "NAMESPACE/NAME")]
@@ -237,8 +293,8 @@ pub enum FamilyChoice {
 
 impl From<PathArguments> for PathConfig {
     fn from(arguments: PathArguments) -> Self {
-        let PathArguments { destination, pod, netns, protocol, family, timeout, output } = arguments;
-        Self { destination, pod, netns, protocol, family, timeout, output }
+        let PathArguments { destination, names, pod, netns, protocol, family, timeout, output } = arguments;
+        Self { places: names.into(), destination, pod, netns, protocol, family, timeout, output }
     }
 }
 
@@ -349,6 +405,7 @@ impl From<WatchArguments> for WatchConfig {
             WatchForm::Tui => None,
         };
         Self {
+            places: observe.names.into(),
             output,
             duration: observe.scope.duration,
             selection: observe.scope.selection(observe.show.pod),
@@ -367,8 +424,9 @@ impl ScopeArguments {
 
 impl From<HistogramArguments> for HistogramConfig {
     fn from(arguments: HistogramArguments) -> Self {
-        let HistogramArguments { scope, output, pod, interval, compare, hook } = arguments;
+        let HistogramArguments { names, scope, output, pod, interval, compare, hook } = arguments;
         let observe = WatchConfig {
+            places: names.into(),
             output: None,
             duration: scope.duration,
             selection: scope.selection(pod),
@@ -382,9 +440,18 @@ impl From<HistogramArguments> for HistogramConfig {
 
 impl From<CheckArguments> for CheckConfig {
     fn from(arguments: CheckArguments) -> Self {
-        let CheckArguments { output, show, uplink } = arguments;
+        let CheckArguments { output, show, names, uplink } = arguments;
         let selection = Selection { pods: show.pod, uplinks: uplink, ..Selection::default() };
-        Self { output, selection, min_severity: show.min_severity.into() }
+        let min_severity = show.min_severity.into();
+        Self { places: names.into(), output, selection, min_severity }
+    }
+}
+
+impl From<PodsArguments> for PodsConfig {
+    fn from(arguments: PodsArguments) -> Self {
+        let PodsArguments { names, output, pod } = arguments;
+        let selection = Selection { pods: pod, ..Selection::default() };
+        Self { output, selection, places: names.into() }
     }
 }
 
@@ -419,6 +486,7 @@ mod tests {
             | Command::Histogram(_)
             | Command::Replay(_)
             | Command::Path(_)
+            | Command::Pods(_)
             | Command::Explain(_) => {
                 panic!("another command")
             }

@@ -8,6 +8,7 @@ pub use file::{ServeFile, read_file};
 pub use selection::{PodPattern, Selection, Urgency};
 pub use service::{HistogramPods, ServeConfig};
 
+use crate::attribution::sources::Places;
 use crate::cli::{FamilyChoice, HookChoice, OutputForm, ProtocolChoice};
 use probe_core::model::finding::Severity;
 use std::path::PathBuf;
@@ -22,9 +23,22 @@ pub struct RecordConfig {
     pub redact: bool,
 }
 
+/// What `pods` was asked to do.
+#[derive(Clone, Debug)]
+pub struct PodsConfig {
+    /// Form of the output.
+    pub output: OutputForm,
+    /// Which pods to show.
+    pub selection: Selection,
+    /// Where names come from.
+    pub places: Places,
+}
+
 /// What `check` was asked to do.
 #[derive(Clone, Debug)]
 pub struct CheckConfig {
+    /// Where names come from.
+    pub places: Places,
     /// Form of the output.
     pub output: OutputForm,
     /// Which pods to show, and the uplinks.
@@ -49,6 +63,8 @@ pub struct ReplayConfig {
 /// What `path` was asked to do.
 #[derive(Clone, Debug)]
 pub struct PathConfig {
+    /// Where names come from.
+    pub places: Places,
     /// `DEST[:PORT]`.
     pub destination: String,
     /// From inside this pod.
@@ -81,6 +97,8 @@ pub struct HistogramConfig {
 /// What `watch` was asked to do.
 #[derive(Clone, Debug)]
 pub struct WatchConfig {
+    /// Where names come from.
+    pub places: Places,
     /// Form in which findings and events are told; `None` tells nothing of them.
     pub output: Option<OutputForm>,
     /// When to stop.

@@ -24,4 +24,5 @@ pub mod locations;
 pub mod pod_settings;
 pub mod ring;
 pub mod sock_diag;
+pub mod socket_owner;
 pub mod tcp_holes;

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => run::check(&arguments.into()),
         Command::Replay(arguments) => run::replay(&arguments.into()),
         Command::Path(arguments) => run::path(&arguments.into()),
+        Command::Pods(arguments) => run::pods(&arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Explain(arguments) => run::explain(&arguments),
     };
     match result {

@@ -8,6 +8,7 @@ pub mod histogram;
 pub mod json_lines;
 pub mod notice;
 pub mod path;
+pub mod pods;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod terminal;

@@ -14,6 +14,7 @@ mod observation;
 mod opening;
 mod path;
 mod pod_settings;
+mod pods;
 mod recorded;
 mod replay;
 mod senses;
@@ -28,10 +29,13 @@ pub use check::check;
 pub use explain::explain;
 pub use histogram::histogram;
 pub use path::path;
+pub use pods::pods;
 pub use replay::replay;
 pub use serve::serve;
 pub use verdict::Verdict;
 
+use crate::attribution::names::{FIRST_PATIENCE, PodNames};
+use crate::attribution::sources::Answer;
 use crate::cli::WatchForm;
 use crate::config::WatchConfig;
 use crate::datapath::attach::{Attacher, Report};
@@ -45,6 +49,7 @@ use observation::{Observation, Progress};
 use probe_core::model::nat::NatEntry;
 use recorded::RecordFile;
 use signals::Signals;
+use std::collections::BTreeSet;
 use std::io;
 use std::process;
 use std::time::Duration;
@@ -67,6 +72,8 @@ enum Input {
     Report(Report),
     /// Translated connections were read.
     Nat(io::Result<Vec<NatEntry>>),
+    /// Sources of names were asked.
+    Names(Vec<Answer>),
     /// Namespaces were visited.
     Visited(visits::Found),
     /// Somebody wants an end, or the time is over.
@@ -101,11 +108,21 @@ fn observe_with(config: WatchConfig, companion: impl Companion) -> anyhow::Resul
 async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::Result<Verdict> {
     let record = config.record.as_ref().map(RecordFile::create).transpose()?;
     let (report_sender, reports) = mpsc::unbounded_channel();
-    let (other_sender, others) = mpsc::unbounded_channel();
+    let (other_sender, mut others) = mpsc::unbounded_channel();
     let mut feed = TopologyFeed::start()?;
-    let links = feed.first().await?;
+    let mut topology = feed.first().await?.topology;
+    let sender = other_sender.clone();
+    let mut names =
+        PodNames::start(&config.places, move |answers| sender.send(Input::Names(answers)).is_ok())
+            .context("start the thread that asks for names")?;
+    names.fill(monotonic_now(), &mut topology, &BTreeSet::new());
+    names.ask(monotonic_now(), &topology.pods);
+    // Nobody else sends yet. What comes later is taken in while observing.
+    if let Ok(Some(Input::Names(answers))) = time::timeout(FIRST_PATIENCE, others.recv()).await {
+        topology = names.take(monotonic_now(), answers, &topology).unwrap_or(topology);
+    }
     let duration = config.duration;
-    let (opened, attacher) = opening::open(&config, links.topology, report_sender)?;
+    let (opened, attacher) = opening::open(&config, topology, report_sender)?;
     // Loading does not look for signals: until here one ends the process at once, and nothing stays behind.
     let signals = Signals::listen(companion.takes_hang_up()).context("listen to signals")?;
     let (selection, clock) = (&config.selection, WallClock::now());
@@ -113,7 +130,7 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
         Some(writer) => Voice::through(writer, selection, config.min_severity, clock),
         None => Voice::new(config.output, selection, config.min_severity, clock),
     };
-    let mut observation = Observation::new(config, opened, record, voice, other_sender)?;
+    let mut observation = Observation::new(config, opened, names, record, voice, other_sender)?;
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;
@@ -124,6 +141,7 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
             Input::Tick => observation.handle_tick(now, &attacher)?,
             Input::Links(links) => observation.handle_links(now, *links, &attacher)?,
             Input::Nat(answer) => observation.handle_nat(now, answer, &attacher)?,
+            Input::Names(answers) => observation.handle_names(now, answers, &attacher)?,
             Input::Visited(found) => observation.handle_visits(now, found, &attacher)?,
             Input::Report(report) => observation.handle_report(now, report, &attacher)?,
             Input::End => break,

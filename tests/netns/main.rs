@@ -5,6 +5,7 @@
 mod bad_input;
 mod bridge_mtu_mismatch;
 mod check;
+mod churn;
 mod filters;
 mod floor;
 mod fragments_lost;

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod frames;
 pub mod lesser_kernel;
 pub mod probe;
+pub mod runtime;
 pub mod screen;
 pub mod service;
 pub mod test_run;

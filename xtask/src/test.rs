@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands.
 
 mod report;
+mod runtimes;
 
 use std::{
     fmt,
@@ -46,6 +47,8 @@ enum Step {
     Datapath,
     /// The binary on real veths in network namespaces
     Netns,
+    /// Pods of real container runtimes, which are installed for it
+    Runtimes,
     /// The programs and the classic faults under this kernel and under the distribution's others
     Vm,
 }
@@ -62,6 +65,7 @@ impl fmt::Display for Step {
             Self::Replay => "replay",
             Self::Datapath => "datapath",
             Self::Netns => "netns",
+            Self::Runtimes => "runtimes",
             Self::Vm => "vm",
         })
     }
@@ -71,14 +75,14 @@ impl Step {
     fn needs_root(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Replay => false,
-            Self::Deploy | Self::Datapath | Self::Netns | Self::Vm => true,
+            Self::Deploy | Self::Datapath | Self::Netns | Self::Runtimes | Self::Vm => true,
         }
     }
 
     fn runs_binary(self) -> bool {
         match self {
             Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build => false,
-            Self::Deploy | Self::Replay | Self::Datapath | Self::Netns | Self::Vm => true,
+            Self::Deploy | Self::Replay | Self::Datapath | Self::Netns | Self::Runtimes | Self::Vm => true,
         }
     }
 
@@ -119,6 +123,7 @@ impl Step {
                 count(on_binary(workspace).args(tests).args(["--test", "datapath"]).args(one_by_one))
             }
             Self::Netns => count(on_binary(workspace).args(tests).args(["--test", "netns"]).args(one_by_one)),
+            Self::Runtimes => runtimes::test(workspace),
             Self::Vm => vm::test(workspace),
         }
     }

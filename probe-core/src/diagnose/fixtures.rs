@@ -104,6 +104,7 @@ pub fn node(uplink_mtu: u32) -> Topology {
             addresses: vec![address],
             source: PodSource::Netns,
             pid: None,
+            ..Pod::default()
         });
     }
     topology

@@ -10,6 +10,7 @@ use crate::model::finding::{
     Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, LimitAt, LimitHow,
     Outcome, Severity, State,
 };
+use crate::model::pod::Pod;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 
@@ -57,7 +58,7 @@ pub(super) fn finding(
         direction: Some(fault.key.direction),
         limit: fault.limit.clone(),
         outcome: judgement.outcome,
-        flows: flow_reports(fault, now),
+        flows: flow_reports(topology, fault, now),
         counts: counts(fault),
         first_seen: fault.first_seen,
         last_seen: fault.last_seen,
@@ -70,13 +71,16 @@ pub(super) fn finding(
     })
 }
 
-fn flow_reports(fault: &Fault, now: Time) -> Vec<FlowReport> {
+fn flow_reports(topology: &Topology, fault: &Fault, now: Time) -> Vec<FlowReport> {
+    let name = |address| topology.pod_with_address(address).map(Pod::display_name);
     let mut flows: Vec<FlowReport> = fault
         .flows
         .values()
         .map(|flow| FlowReport {
             flow: flow.flow,
             nat: None,
+            src_name: name(flow.flow.src),
+            dst_name: name(flow.flow.dst),
             packets: flow.packets,
             largest_packet: flow.largest,
             df: flow.df,

@@ -28,14 +28,23 @@ impl Subject {
 /// Finds the subject of a packet that came in by one of our interfaces and leaves by another, as far as they are known.
 /// The sender comes first: it is its packet that is too big.
 pub fn of_packet(topology: &Topology, flow: &Flow, came_by: Option<u32>, leaves_by: Option<u32>) -> Subject {
-    let behind = |ifindex: Option<u32>| {
-        let interface = topology.interface(ifindex?)?;
-        if interface.role == Role::Pod { topology.pod_behind(interface.ifindex) } else { None }
+    let behind = |ifindex: Option<u32>| match topology.interface(ifindex?) {
+        Some(interface) if interface.role == Role::Pod => topology.pod_behind(interface.ifindex),
+        Some(_) => None,
+        None => topology.departed.iter().find(|pod| pod.host_ifindex == ifindex),
     };
     if let Some(pod) = behind(came_by).or_else(|| topology.pod_with_address(flow.src)) {
         return Subject::of(pod, Direction::FromPod);
     }
     if let Some(pod) = behind(leaves_by).or_else(|| topology.pod_with_address(flow.dst)) {
+        return Subject::of(pod, Direction::ToPod);
+    }
+    // A pod's last packets may be heard of when it is gone; who has its address now came before.
+    let departed = |address| topology.departed.iter().rev().find(|pod| pod.addresses.contains(&address));
+    if let Some(pod) = departed(flow.src).filter(|_| !topology.is_own_address(flow.src)) {
+        return Subject::of(pod, Direction::FromPod);
+    }
+    if let Some(pod) = departed(flow.dst).filter(|_| !topology.is_own_address(flow.dst)) {
         return Subject::of(pod, Direction::ToPod);
     }
     let direction = if topology.is_own_address(flow.dst) { Direction::ToHost } else { Direction::FromHost };

@@ -207,6 +207,10 @@ pub struct FlowReport {
     pub flow: Flow,
     /// As it looks behind NAT.
     pub nat: Option<Flow>,
+    /// Who sends, where that is known: `shop/cart`.
+    pub src_name: Option<String>,
+    /// Who receives: `kube-system/coredns (service kube-dns)`, `service shop/payments`.
+    pub dst_name: Option<String>,
     /// Packets that met the limit.
     pub packets: u64,
     /// Largest of them in bytes.

@@ -1,8 +1,9 @@
 //! Pods: who owns the other end of a host interface.
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Where a pod's name comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a pod's name comes from, best first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PodSource {
     /// A container runtime's CRI socket.
     Cri,
@@ -10,9 +11,16 @@ pub enum PodSource {
     Cni,
     /// The cgroup path of a process in it, with the names under `/var/log/pods`.
     Cgroup,
+    /// Docker's API, or Podman's that speaks the same.
+    Docker,
+    /// Podman's list of containers.
+    Podman,
+    /// The Kubernetes API, by an address of the pod.
+    Kubernetes,
     /// The name of its network namespace (`ip netns`).
     Netns,
     /// None found: the host interface stands for it.
+    #[default]
     Interface,
 }
 
@@ -23,15 +31,39 @@ impl PodSource {
             Self::Cri => "cri",
             Self::Cni => "cni",
             Self::Cgroup => "cgroup",
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Kubernetes => "kubernetes",
             Self::Netns => "netns",
             Self::Interface => "interface",
         }
     }
 }
 
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Container {
+    /// Its name in the pod.
+    pub name: String,
+    /// Id.
+    pub id: String,
+}
+
+/// What made a pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Owner {
+    /// `Deployment`, `StatefulSet`, `DaemonSet`, `Job` …
+    pub kind: String,
+    /// Name.
+    pub name: String,
+}
+
 /// A pod, or a network namespace that plays one. What is not known is `None`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
+    /// Counts the pods as they come: tells two apart that had the same namespace inode, interface index or address one
+    /// after the other. 0 where nobody counts.
+    pub tenancy: u64,
     /// Kubernetes namespace.
     pub namespace: Option<String>,
     /// Name.
@@ -40,6 +72,12 @@ pub struct Pod {
     pub uid: Option<String>,
     /// Container (sandbox) id.
     pub container_id: Option<String>,
+    /// Its containers, where they are known.
+    pub containers: Vec<Container>,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// What made it.
+    pub owner: Option<Owner>,
     /// Path of the network namespace.
     pub netns: Option<String>,
     /// Inode of the network namespace.
@@ -60,9 +98,12 @@ pub struct Pod {
     pub pid: Option<u32>,
 }
 
-/// What tells one pod from another for as long as it lives: uid, else namespace inode, else host interface.
+/// What tells one pod from another for as long as it lives, whatever is learned of its names meanwhile: its number, or
+/// where nobody counts uid, else namespace inode, else host interface.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PodKey {
+    /// Number of the pod.
+    Tenancy(u64),
     /// Kubernetes uid.
     Uid(String),
     /// Inode of the network namespace.
@@ -76,6 +117,9 @@ pub enum PodKey {
 impl Pod {
     /// Its key.
     pub fn key(&self) -> PodKey {
+        if self.tenancy != 0 {
+            return PodKey::Tenancy(self.tenancy);
+        }
         match (&self.uid, self.netns_inode, self.host_ifindex) {
             (Some(uid), _, _) => PodKey::Uid(uid.clone()),
             (None, Some(inode), _) => PodKey::Netns(inode),

@@ -24,6 +24,8 @@ pub struct Topology {
     pub vswitches: Vec<Vswitch>,
     /// Pods reachable from here.
     pub pods: Vec<Pod>,
+    /// Pods that went a short while ago: what was seen of their last moments is theirs.
+    pub departed: Vec<Pod>,
     /// Settings by inode of the network namespace: of the observed one and, where it is known, of each pod's.
     pub settings: BTreeMap<u32, Settings>,
 }

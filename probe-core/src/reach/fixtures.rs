@@ -47,6 +47,7 @@ pub fn add_pod(survey: &mut Survey, number: u32, host_mtu: u32, pod_mtu: u32) {
         addresses: addresses(number).to_vec(),
         source: PodSource::Netns,
         pid: None,
+        ..Pod::default()
     };
     let defaults = ["169.254.1.1", "fe80::1"].map(|gateway| route("default", 2, Some(gateway)));
     let mut inside = topology(vec![device(2, "eth0", "veth", pod_mtu)], defaults.to_vec());

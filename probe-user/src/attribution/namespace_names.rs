@@ -1,12 +1,17 @@
 //! Names of network namespaces: the files that `ip netns`, CNI runtimes and Docker bind them to.
+use std::ffi::CString;
 use std::fs;
+use std::mem::MaybeUninit;
 use std::os::linux::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 /// Where `ip netns` and CNI runtimes keep them.
 const NAMED: &str = "/run/netns";
 /// Where Docker does; its file names are random and name nothing.
 const UNNAMED: &str = "/run/docker/netns";
+/// `include/uapi/linux/magic.h`
+const NSFS_MAGIC: i64 = 0x6e73_6673;
 /// More than any node has; a bound for a broken directory.
 const FILES_READ: usize = 4096;
 
@@ -28,6 +33,21 @@ pub fn namespace_files() -> Vec<NamespaceFile> {
     files
 }
 
+/// Inode number of the namespace that is bound to a file; `None` if none is.
+pub fn namespace_inode(path: &Path) -> Option<u32> {
+    let name = CString::new(path.as_os_str().as_bytes()).ok()?;
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the name ends in a zero and the kernel writes one structure; both outlive the call.
+    let result = unsafe { libc::statfs(name.as_ptr(), found.as_mut_ptr()) };
+    // SAFETY: the call succeeded, so the kernel has filled it.
+    let is_bound = result == 0 && unsafe { found.assume_init() }.f_type == NSFS_MAGIC;
+    if is_bound { file_inode(path) } else { None }
+}
+
+fn file_inode(path: &Path) -> Option<u32> {
+    u32::try_from(fs::metadata(path).ok()?.st_ino()).ok()
+}
+
 fn read_directory(directory: &str, named: bool) -> Vec<NamespaceFile> {
     // No such directory, or not readable: this source has nothing to say.
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
@@ -36,7 +56,7 @@ fn read_directory(directory: &str, named: bool) -> Vec<NamespaceFile> {
         .take(FILES_READ)
         .filter_map(|entry| {
             let path = entry.path();
-            let inode = u32::try_from(fs::metadata(&path).ok()?.st_ino()).ok()?;
+            let inode = file_inode(&path)?;
             let name = named.then(|| entry.file_name().to_string_lossy().into_owned());
             Some(NamespaceFile { path, name, inode })
         })

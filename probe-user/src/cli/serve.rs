@@ -1,5 +1,5 @@
 //! Options of `serve`. None has a default here: what is not said may stand in the file.
-use super::{HookChoice, LogForm, LogLevel, SeverityChoice};
+use super::{HookChoice, LogForm, LogLevel, NameArguments, SeverityChoice};
 use crate::config::{HistogramPods, PodPattern};
 use crate::service::post::HttpUrl;
 use clap::Args;
@@ -87,4 +87,8 @@ pub struct ServeArguments {
     /// What is written down [default: info].
     #[arg(long, env = "MTUPROBE_LOG_LEVEL", value_enum)]
     pub log_level: Option<LogLevel>,
+
+    /// Where pods' names come from.
+    #[command(flatten)]
+    pub names: NameArguments,
 }

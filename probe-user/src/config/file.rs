@@ -59,6 +59,12 @@ pub struct ServeFile {
     /// What is written down.
     #[serde(deserialize_with = "chosen")]
     pub log_level: Option<LogLevel>,
+    /// The CRI socket of the container runtime.
+    pub cri_socket: Option<PathBuf>,
+    /// The way to the API server.
+    pub kubeconfig: Option<PathBuf>,
+    /// What Kubernetes calls this node.
+    pub node_name: Option<String>,
 }
 
 /// Reads the file.

@@ -179,6 +179,7 @@ mod tests {
             addresses: Vec::new(),
             source: PodSource::Netns,
             pid: None,
+            ..Pod::default()
         }
     }
 

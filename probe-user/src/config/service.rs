@@ -1,5 +1,6 @@
 //! What `serve` was asked to do: flags and variables over the file over defaults.
 use super::{PodPattern, Selection, ServeFile, WatchConfig};
+use crate::attribution::sources::Places;
 use crate::cli::{HookChoice, LogForm, LogLevel, ServeArguments, SeverityChoice};
 use crate::service::post::HttpUrl;
 use probe_core::model::finding::Severity;
@@ -79,6 +80,8 @@ pub struct ServeConfig {
     pub log_form: LogForm,
     /// What is written down.
     pub log_level: LogLevel,
+    /// Where names come from.
+    pub places: Places,
 }
 
 impl ServeConfig {
@@ -102,7 +105,13 @@ impl ServeConfig {
             duration,
             log_form,
             log_level,
+            names,
         } = arguments;
+        let places = Places::new(
+            names.cri_socket.or(file.cri_socket),
+            names.kubeconfig.or(file.kubeconfig),
+            names.node_name.or(file.node_name),
+        );
         let selection = Selection {
             pods: said(pod, file.pod),
             interfaces: said(interface, file.interface),
@@ -124,12 +133,14 @@ impl ServeConfig {
             duration: duration.or(file.duration),
             log_form: log_form.or(file.log_form).unwrap_or(LogForm::Auto),
             log_level: log_level.or(file.log_level).unwrap_or(LogLevel::Info),
+            places,
         }
     }
 
     /// The observation that it is about.
     pub fn observe(&self) -> WatchConfig {
         WatchConfig {
+            places: self.places.clone(),
             output: None,
             duration: self.duration,
             selection: self.selection.clone(),
@@ -151,6 +162,9 @@ impl ServeConfig {
             ("hook", self.hook != other.hook),
             ("duration", self.duration != other.duration),
             ("log_form", self.log_form != other.log_form),
+            ("cri_socket", self.places.cri != other.places.cri),
+            ("kubeconfig", self.places.kubernetes != other.places.kubernetes),
+            ("node_name", self.places.node != other.places.node),
         ];
         differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

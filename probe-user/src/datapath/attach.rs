@@ -5,8 +5,11 @@
 
 mod clsact;
 mod owner;
+mod presence;
 mod tcx;
 mod worker;
+
+pub use presence::hooked;
 
 use super::classifiers::Classifiers;
 use std::io;

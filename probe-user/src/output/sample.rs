@@ -37,6 +37,7 @@ pub fn pod() -> Pod {
         addresses: vec!["10.1.2.3".parse().expect("an address")],
         source: PodSource::Cri,
         pid: None,
+        ..Pod::default()
     }
 }
 
@@ -81,6 +82,8 @@ pub fn finding() -> Finding {
         },
         outcome: Outcome::Lost,
         flows: vec![FlowReport {
+            src_name: None,
+            dst_name: Some("service shop/payments".to_owned()),
             flow: flow(),
             nat: None,
             packets: 12,

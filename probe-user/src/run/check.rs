@@ -21,7 +21,7 @@ use std::io::{self, Write};
 pub fn check(config: &CheckConfig) -> anyhow::Result<Verdict> {
     let clock = WallClock::now();
     let begin = monotonic_now();
-    let mut survey = survey::read(&config.selection)?;
+    let mut survey = survey::read(&config.selection, &config.places)?;
     survey.node = with_uplinks(survey.node, &config.selection);
     if survey.node.interfaces.is_empty() {
         bail!("read links: there is no interface in this network namespace");

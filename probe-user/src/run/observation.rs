@@ -15,6 +15,8 @@ use super::senses;
 use super::verdict::Verdict;
 use super::visits::{Found, Visits};
 use super::voice::Voice;
+use crate::attribution::names::PodNames;
+use crate::attribution::sources::Answer;
 use crate::config::{Urgency, WatchConfig};
 use crate::datapath::attach::{Attacher, Report};
 use crate::datapath::interfaces::Interfaces;
@@ -24,9 +26,12 @@ use crate::output::complaint::complain;
 use crate::output::{Message, Sense, Start, Summary};
 use crate::system;
 use anyhow::bail;
+use probe_core::diagnose::Output;
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::nat::NatEntry;
+use probe_core::model::topology::Topology;
 use probe_core::model::{SECOND, Time};
+use std::collections::BTreeSet;
 use std::io;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -64,6 +69,7 @@ pub(super) struct Observation {
     evidence: Evidence,
     namespaces: Namespaces,
     settings: SettingsReader,
+    names: PodNames,
     nat: NatReader,
     visits: Visits,
     diagnoser: RecordedDiagnoser,
@@ -85,6 +91,7 @@ impl Observation {
     pub fn new(
         config: WatchConfig,
         opened: Opened,
+        names: PodNames,
         record: Option<RecordFile>,
         voice: Voice,
         inputs: UnboundedSender<Input>,
@@ -100,6 +107,7 @@ impl Observation {
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
             settings: opened.settings,
+            names,
             nat: NatReader::new(inputs.clone()),
             visits: Visits::new(inputs),
             tracepoints: opened.tracepoints,
@@ -139,6 +147,7 @@ impl Observation {
         if self.diagnoser.wants_nat() {
             self.nat.ask(now);
         }
+        self.names.ask(now, &self.diagnoser.topology().pods);
         let wanted = || (self.diagnoser.wants_a_look(now), self.diagnoser.wants_sockets(now));
         self.visits.ask(now, self.diagnoser.topology(), wanted);
         for request in self.attachments.due(now) {
@@ -158,9 +167,39 @@ impl Observation {
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
         self.links_read += 1;
+        // What was seen of links that are going belongs to the topology that still has them.
+        for event in self.evidence.drain(&mut self.datapath)? {
+            self.diagnoser.handle_event(now, event);
+        }
         let mut topology = with_uplinks(links.topology, &self.config.selection);
         self.settings.fill(now, &mut topology);
-        let difference = self.attachments.update(now, &topology, &links.removed);
+        self.names.fill(now, &mut topology, &links.removed);
+        self.take_topology(now, topology, &links.removed, attacher)?;
+        self.advance(now, attacher)
+    }
+
+    /// Takes in what sources of names said.
+    pub fn handle_names(
+        &mut self,
+        now: Time,
+        answers: Vec<Answer>,
+        attacher: &Attacher,
+    ) -> anyhow::Result<Progress> {
+        if let Some(topology) = self.names.take(now, answers, self.diagnoser.topology()) {
+            self.take_topology(now, topology, &BTreeSet::new(), attacher)?;
+        }
+        self.advance(now, attacher)
+    }
+
+    /// Follows a topology, in what is attached and in the diagnosis.
+    fn take_topology(
+        &mut self,
+        now: Time,
+        topology: Topology,
+        removed: &BTreeSet<u32>,
+        attacher: &Attacher,
+    ) -> anyhow::Result<()> {
+        let difference = self.attachments.update(now, &topology, removed);
         for ifindex in difference.gone {
             attacher.detach(ifindex);
         }
@@ -180,7 +219,7 @@ impl Observation {
         for attachments::Event { interface, pod } in difference.went {
             self.tell(Message::Detach { time: now, interface, pod })?;
         }
-        self.advance(now, attacher)
+        Ok(())
     }
 
     /// Takes translated connections in.
@@ -252,7 +291,10 @@ impl Observation {
             let start = self.start(now);
             self.tell(Message::Start(start))?;
         }
-        let findings = self.diagnoser.finish(now);
+        let mut findings = self.diagnoser.finish(now);
+        for finding in &mut findings {
+            self.names.name_ends(finding, self.diagnoser.topology());
+        }
         self.tell_diagnosis(now)?;
         let summary = Summary {
             hidden: 0,
@@ -326,11 +368,15 @@ impl Observation {
         senses.push(Visits::netlink_sense(topology));
         senses.push(Visits::sockets_sense(topology));
         senses.push(self.settings.sense(topology));
+        senses.extend(self.names.senses());
         senses::complete(senses)
     }
 
     fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {
-        while let Some(output) = self.diagnoser.poll_output() {
+        while let Some(mut output) = self.diagnoser.poll_output() {
+            if let Output::Finding(finding) = &mut output {
+                self.names.name_ends(finding, self.diagnoser.topology());
+            }
             self.tell(Message::Diagnosis { time: now, output })?;
         }
         Ok(())

@@ -28,8 +28,8 @@ pub(super) fn told(tc_failures: &[String], attached: usize, tracepoints: &[Trace
 
 /// Senses that readers of `start` look for by name, each with the reason why it is missing where nobody spoke for it.
 const NAMED: [(&str, &str); 2] = [
-    ("cri", "no container runtime is asked: names come from network namespaces"),
-    ("kubernetes", "no API server is asked"),
+    ("cri", "container runtimes have not answered yet"),
+    ("kubernetes", "the API server has not answered yet"),
 ];
 
 /// Adds the senses that nobody spoke for.

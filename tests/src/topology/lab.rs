@@ -62,6 +62,13 @@ impl Lab {
         full.into_iter().map(Namespace::open).collect()
     }
 
+    /// Removes namespaces with the processes in them, in one go.
+    pub fn remove_all(&self, namespaces: Vec<Namespace>) -> Result<()> {
+        let names: Vec<String> = namespaces.iter().map(|namespace| namespace.name().to_owned()).collect();
+        drop(namespaces);
+        remove_namespaces(&names)
+    }
+
     /// Removes one namespace with the processes in it.
     pub fn remove(&self, namespace: Namespace) -> Result<()> {
         let name = namespace.name().to_owned();

@@ -91,6 +91,12 @@ impl Clsact {
         Ok(())
     }
 
+    /// Whether a living instance has a filter on an interface.
+    pub fn has_ours(&mut self, ifindex: u32) -> bool {
+        let filters = self.filters(ifindex, INGRESS).unwrap_or_default();
+        filters.iter().filter_map(Filter::of_ours).any(|name| !name.is_orphan())
+    }
+
     /// Puts a program on each direction of an interface.
     pub fn attach(
         &mut self,

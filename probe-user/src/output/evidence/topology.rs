@@ -20,6 +20,8 @@ mirror! {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         vswitches: Vec<Vswitch>,
         pods: Vec<Pod>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        departed: Vec<Pod>,
         #[serde(default, skip_serializing_if = "NetnsSettings::is_empty")]
         settings: NetnsSettings,
     }

@@ -140,6 +140,8 @@ names! {
     Uid = "uid";
     /// Id of a container.
     ContainerId = "container";
+    /// Name of a container.
+    ContainerName = "container-name";
     /// Name of a node.
     NodeName = "node";
     /// Path of a network namespace.

@@ -9,6 +9,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 
+/// Flows with names at both ends that are told for a cause.
+const FLOWS_TOLD: usize = 3;
 /// Fixes of one kind that are told for a cause: pods that share one have a command each.
 const FIXES_TOLD: usize = 4;
 
@@ -133,7 +135,9 @@ pub(in crate::output) fn title<'a>(findings: &[&'a Finding]) -> &'a str {
 /// What is told of a cause, the worst of its findings first: each line with the word that it begins with.
 pub(in crate::output) fn details(findings: &[&Finding]) -> Vec<(&'static str, String)> {
     let Some(worst) = findings.first() else { return Vec::new() };
-    let mut details = vec![("pods", sufferers(findings)), ("limit", limit(findings, worst))];
+    let mut details = vec![("pods", sufferers(findings))];
+    details.extend(Some(ends(findings)).filter(|ends| !ends.is_empty()).map(|ends| ("flows", ends)));
+    details.push(("limit", limit(findings, worst)));
     details.extend(worst.chain.clone().map(|chain| ("chain", chain)));
     details.extend(worst.cause.as_ref().and_then(|cause| cause.changed.clone()).map(|it| ("changed", it)));
     // Pods behind one fault share evidence and fixes: each is told once.
@@ -163,6 +167,24 @@ pub(in crate::output) fn details(findings: &[&Finding]) -> Vec<(&'static str, St
         }
     }
     details
+}
+
+/// Who sends to whom, where both ends have names.
+fn ends(findings: &[&Finding]) -> String {
+    let flows = findings.iter().flat_map(|finding| &finding.flows);
+    let named: BTreeSet<String> = flows
+        .filter_map(|report| {
+            let (src, dst) = (report.src_name.as_ref()?, report.dst_name.as_ref()?);
+            let port = report.flow.dst_port;
+            // Before what is in parentheses: `kube-system/coredns:53 (service kube-dns)`.
+            let (name, more) = dst.split_once(' ').filter(|_| dst.contains('(')).unwrap_or((dst, ""));
+            let port = if port == 0 { String::new() } else { format!(":{port}") };
+            Some(format!("{src} > {name}{port} {more}").trim_end().to_owned())
+        })
+        .collect();
+    let more = named.len().saturating_sub(FLOWS_TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.into_iter().take(FLOWS_TOLD).collect::<Vec<_>>().join(", "))
 }
 
 /// How many suffer, since when, and whether it is over.

@@ -1,4 +1,6 @@
 //! The reading: the observed namespace by netlink, and each pod's by one visit.
+use crate::attribution::names::name_once;
+use crate::attribution::sources::Places;
 use crate::attribution::{learned_exceptions, pod_namespace, shown_settings};
 use crate::config::Selection;
 use crate::datapath::links::{Connection, Discovery, inside, pmtu_exceptions, visit};
@@ -25,9 +27,10 @@ struct Visit {
 }
 
 /// Reads what can be read, and notes what cannot.
-pub(super) fn read(selection: &Selection) -> anyhow::Result<Survey> {
+pub(super) fn read(selection: &Selection, places: &Places) -> anyhow::Result<Survey> {
     let mut discovery = Discovery::new().context("read links")?;
-    let node = discovery.snapshot().context("read links")?;
+    let mut node = discovery.snapshot().context("read links")?;
+    name_once(&mut node, places);
     let own = File::open("/proc/thread-self/ns/net").context("open our network namespace")?;
     let mut reader = Reader { survey: Survey { node, ..Survey::default() }, unseen: BTreeMap::new() };
     reader.node();

@@ -1,5 +1,7 @@
 //! The network namespace that probes leave from.
+use crate::attribution::names::name_once;
 use crate::attribution::pod_namespace;
+use crate::attribution::sources::Places;
 use crate::config::{PathConfig, PodPattern};
 use crate::datapath::links::Discovery;
 use crate::run::absence::{names, no_pod};
@@ -25,15 +27,18 @@ pub(super) struct Origin {
 impl Origin {
     pub fn find(config: &PathConfig) -> anyhow::Result<Self> {
         match (&config.pod, &config.netns) {
-            (Some(pattern), _) => of_pod(pattern),
+            (Some(pattern), _) => of_pod(pattern, &config.places),
             (None, Some(netns)) => of_namespace(netns),
             (None, None) => Ok(Self { name: "here".to_owned(), pod: None, namespace: None }),
         }
     }
 }
 
-fn of_pod(pattern: &PodPattern) -> anyhow::Result<Origin> {
-    let pods = Discovery::new().and_then(|mut discovery| discovery.snapshot()).context("read links")?.pods;
+fn of_pod(pattern: &PodPattern, places: &Places) -> anyhow::Result<Origin> {
+    let mut topology =
+        Discovery::new().and_then(|mut discovery| discovery.snapshot()).context("read links")?;
+    name_once(&mut topology, places);
+    let pods = topology.pods;
     let matching: Vec<&Pod> = pods.iter().filter(|pod| pattern.matches(pod)).collect();
     // A pod with several interfaces is there once for each.
     let is_one = matching.windows(2).all(|pair| pair[0].key() == pair[1].key());

@@ -44,6 +44,7 @@ fn pod(name: &str, host_ifindex: u32) -> Pod {
         addresses: Vec::new(),
         source: PodSource::Cri,
         pid: None,
+        ..Pod::default()
     }
 }
 

@@ -9,7 +9,7 @@ use probe_core::model::nat::NatEntry;
 use probe_core::model::packet::{Fragment, Packet, TcpHeader, Transport};
 use probe_core::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use probe_core::model::pmtu_exception::{NetnsExceptions, PmtuException};
-use probe_core::model::pod::{Pod, PodSource};
+use probe_core::model::pod::{Container, Owner, Pod, PodSource};
 use probe_core::model::route::Route;
 use probe_core::model::rule::Rule;
 use probe_core::model::settings::{Setting, Settings};
@@ -92,6 +92,10 @@ fn pod() -> Pod {
         addresses: vec![ip("10.244.1.11"), ip("fd00:1::11")],
         source: PodSource::Cgroup,
         pid: Some(4711),
+        tenancy: 7,
+        containers: vec![Container { name: "blue-container".to_owned(), id: "blue-crate".to_owned() }],
+        labels: [("app".to_owned(), "blue-app".to_owned())].into(),
+        owner: Some(Owner { kind: "Deployment".to_owned(), name: "blue-owner".to_owned() }),
     }
 }
 
@@ -206,6 +210,7 @@ pub fn topology() -> Topology {
             }]),
         }],
         pods: vec![pod()],
+        departed: vec![Pod { tenancy: 6, ..pod() }],
         settings: [(4_026_531_840, settings(0)), (4_026_532_001, settings(2))].into(),
     }
 }

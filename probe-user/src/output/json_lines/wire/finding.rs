@@ -2,8 +2,9 @@
 use crate::output::wall_clock::WallClock;
 use probe_core::model::finding::{Cause, Counts, Finding, Fix, FlowReport, Impact, Limit};
 use probe_core::model::flow::Flow;
-use probe_core::model::pod::Pod;
+use probe_core::model::pod::{Container, Pod};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 #[derive(Debug, Serialize)]
@@ -23,7 +24,7 @@ pub(in crate::output) struct FindingWire<'a> {
     direction: Option<&'static str>,
     limit: LimitWire<'a>,
     outcome: &'static str,
-    flows: Vec<FlowReportWire>,
+    flows: Vec<FlowReportWire<'a>>,
     counts: CountsWire,
     first_seen: String,
     last_seen: String,
@@ -52,12 +53,30 @@ pub(in crate::output) struct PodWire<'a> {
     name: Option<&'a str>,
     uid: Option<&'a str>,
     container_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    containers: Vec<ContainerWire<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<OwnerWire<'a>>,
     netns: Option<&'a str>,
     netns_inode: Option<u32>,
     host_interface: Option<&'a str>,
     pod_interface: Option<&'a str>,
     addresses: &'a [IpAddr],
     source: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ContainerWire<'a> {
+    name: &'a str,
+    id: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct OwnerWire<'a> {
+    kind: &'a str,
+    name: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,10 +99,14 @@ pub(in super::super) struct FlowWire {
 }
 
 #[derive(Debug, Serialize)]
-struct FlowReportWire {
+struct FlowReportWire<'a> {
     #[serde(flatten)]
     flow: FlowWire,
     nat: Option<FlowWire>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    src_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dst_name: Option<&'a str>,
     packets: u64,
     largest_packet: u32,
     df: bool,
@@ -168,6 +191,9 @@ impl<'a> PodWire<'a> {
             name: pod.name.as_deref(),
             uid: pod.uid.as_deref(),
             container_id: pod.container_id.as_deref(),
+            containers: pod.containers.iter().map(ContainerWire::new).collect(),
+            labels: &pod.labels,
+            owner: pod.owner.as_ref().map(|owner| OwnerWire { kind: &owner.kind, name: &owner.name }),
             netns: pod.netns.as_deref(),
             netns_inode: pod.netns_inode,
             host_interface: pod.host_interface.as_deref(),
@@ -175,6 +201,12 @@ impl<'a> PodWire<'a> {
             addresses: &pod.addresses,
             source: pod.source.name(),
         }
+    }
+}
+
+impl<'a> ContainerWire<'a> {
+    fn new(container: &'a Container) -> Self {
+        Self { name: &container.name, id: &container.id }
     }
 }
 
@@ -203,11 +235,13 @@ impl FlowWire {
     }
 }
 
-impl FlowReportWire {
-    fn new(report: &FlowReport) -> Self {
+impl<'a> FlowReportWire<'a> {
+    fn new(report: &'a FlowReport) -> Self {
         Self {
             flow: FlowWire::new(&report.flow),
             nat: report.nat.as_ref().map(FlowWire::new),
+            src_name: report.src_name.as_deref(),
+            dst_name: report.dst_name.as_deref(),
             packets: report.packets,
             largest_packet: report.largest_packet,
             df: report.df,
