@@ -348,7 +348,8 @@ impl Diagnoser {
             let Some(pod) = &mut fault.pod else { continue };
             let mut pods = self.topology.pods.iter().chain(&self.topology.departed);
             let Some(current) = pods.find(|other| other.key() == fault.key.pod) else { continue };
-            if (&pod.namespace, &pod.name, &pod.uid) != (&current.namespace, &current.name, &current.uid) {
+            let names = |pod: &Pod| (pod.namespace.clone(), pod.name.clone(), pod.uid.clone(), pod.source);
+            if names(pod) != names(current) {
                 renamed.push(key.clone());
             }
             pod.clone_from(current);

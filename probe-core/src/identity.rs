@@ -101,11 +101,11 @@ impl Registry {
         (renamed.pods != topology.pods || renamed.departed != topology.departed).then_some(renamed)
     }
 
-    /// Whether a pod that came less than `young` ago has no name but that of its namespace.
-    pub fn wants_names(&self, now: Time, young: Time) -> bool {
+    /// Whether a pod that came less than `young` ago has its name from a source that is worse than `best`.
+    pub fn wants_names(&self, now: Time, young: Time, best: PodSource) -> bool {
         self.tenants.values().any(|tenant| {
             tenant.since + young > now
-                && tenant.pods.first().is_some_and(|pod| self.named(pod, tenant).source >= PodSource::Netns)
+                && tenant.pods.first().is_some_and(|pod| self.named(pod, tenant).source > best)
         })
     }
 

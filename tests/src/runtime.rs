@@ -103,6 +103,8 @@ impl<'network> RuntimeNode<'network> {
         let directory = std::env::temp_dir().join(format!("{name}-runtime"));
         files::write(&directory)?;
         let image = image::make(&directory, IMAGE)?;
+        // containerd's streaming server listens on it.
+        namespace.ip("link set lo up")?;
         let holder = Holder::start(namespace, &directory, files::INIT)?;
         let calls = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut node = Self { holder, group: format!("/{CGROUP}/{name}"), calls };

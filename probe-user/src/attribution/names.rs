@@ -2,12 +2,12 @@
 use super::cluster::Cluster;
 use super::host_pods::HostPods;
 use super::sources::{Answer, Moment, Places, Sources, logged_name_of};
-use crate::output::Sense;
 use crate::output::wall_clock::monotonic_now;
+use crate::output::{Sense, SenseState};
 use probe_core::identity::Registry;
 use probe_core::model::finding::Finding;
 use probe_core::model::flow::Flow;
-use probe_core::model::pod::Pod;
+use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::topology::Topology;
 use probe_core::model::{SECOND, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,7 +82,7 @@ impl PodNames {
     /// Takes answers in. The topology with new names, if there are any.
     pub fn take(&mut self, now: Time, answers: Vec<Answer>, topology: &Topology) -> Option<Topology> {
         let took = now.saturating_sub(self.asked.take().unwrap_or(now));
-        let young = self.registry.wants_names(now, YOUTH);
+        let young = self.has_newcomers(now);
         self.not_before = now + if young { PERIOD_OF_YOUTH } else { PERIOD }.max(took * SHARE);
         self.learn(answers);
         self.registry.renamed(topology)
@@ -90,9 +90,9 @@ impl PodNames {
 
     /// Gives the pods of a new topology their numbers and names.
     pub fn fill(&mut self, now: Time, topology: &mut Topology, removed: &BTreeSet<u32>) {
-        let before = self.registry.wants_names(now, YOUTH);
+        let before = self.has_newcomers(now);
         self.registry.fill(now, topology, removed);
-        if !before && self.registry.wants_names(now, YOUTH) {
+        if !before && self.has_newcomers(now) {
             // Somebody came: do not wait for the end of a long period.
             self.not_before = self.not_before.min(now + PERIOD_OF_YOUTH);
         }
@@ -143,6 +143,17 @@ impl PodNames {
     /// What is kept, for the tests of growth.
     pub fn kept(&self) -> usize {
         self.registry.kept()
+    }
+
+    /// Whether a pod came a short while ago and its name may still become better.
+    fn has_newcomers(&self, now: Time) -> bool {
+        let has_runtime = self.senses.get("cri").is_some_and(|sense| sense.state == SenseState::Works);
+        // Without a runtime any name is as good as it gets, but for that of the namespace.
+        self.registry.wants_names(
+            now,
+            YOUTH,
+            if has_runtime { PodSource::Cri } else { PodSource::Kubernetes },
+        )
     }
 
     fn learn(&mut self, answers: Vec<Answer>) {
