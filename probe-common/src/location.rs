@@ -17,6 +17,8 @@ pub mod class {
     pub const IGNORED: u32 = 1;
     /// May be about size (veth, bridge, `ip_fragment`, tunnel, vswitch): reported.
     pub const SIZE: u32 = 2;
+    /// A filter or somebody's program that gives no reason: sampled as those that do.
+    pub const FILTER: u32 = 3;
 }
 
 /// Longest symbol that fits, with the terminating zero.

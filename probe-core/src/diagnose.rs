@@ -5,9 +5,10 @@
 //! reads no clock: the same input gives the same output, on any machine.
 //!
 //! # Layout
-//! - [`place`]: what a drop means; [`evidence`]: one flow; [`fault`]: one fault and its judgement.
+//! - [`place`]: what a drop means; [`evidence`]: one flow; `joint`: where; [`fault`]: one fault and its judgement.
 //! - `newcomers`: what happened at links that are not read yet.
-//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `stalls`, `holes`: from events to faults; `mss`: what handshakes announce.
+//! - `nat`, `drops`, `errors`, `ledger`, `fragments`, `reassembly`, `stalls`, `holes`: from events to faults; `mss`: what
+//!   handshakes announce.
 //! - [`coverage`]: what of a pod passes the hooks, so that absence means something.
 //! - `losses`: lost evidence, so that absence means less.
 //! - [`discovery`]: what settings make of path MTU discovery.
@@ -35,6 +36,7 @@ mod filtered;
 mod fixtures;
 mod fragments;
 mod holes;
+mod joint;
 pub mod latent;
 mod ledger;
 mod losses;
@@ -44,6 +46,7 @@ mod newcomers;
 pub mod place;
 pub mod probing;
 mod publish;
+mod reassembly;
 mod report;
 pub mod rules;
 #[cfg(test)]
@@ -79,6 +82,7 @@ use mss::Announcements;
 use nat::Nat;
 use newcomers::Newcomers;
 use publish::Published;
+use reassembly::Reassemblies;
 use sockets::Sockets;
 use stalls::Stalls;
 use standing::ToldMismatch;
@@ -110,6 +114,7 @@ pub struct Diagnoser {
     stalls: Stalls,
     sockets: Sockets,
     filtered: Filtered,
+    reassemblies: Reassemblies,
     announcements: Announcements,
     exceptions: Exceptions,
     counters: Counters,
@@ -137,6 +142,7 @@ impl Diagnoser {
             stalls: Stalls::default(),
             sockets: Sockets::default(),
             filtered: Filtered::default(),
+            reassemblies: Reassemblies::default(),
             announcements: Announcements::default(),
             exceptions: Exceptions::default(),
             counters: Counters::default(),
@@ -209,6 +215,7 @@ impl Diagnoser {
         self.end_waiting_for_nat(now);
         self.miss_errors(now);
         self.forget_errors(now);
+        self.tell_forgotten_drops(now);
         for flow in self.faults.values_mut().flat_map(|fault| fault.flows.values_mut()) {
             flow.count_losses_by_errors();
         }
@@ -309,17 +316,12 @@ impl Diagnoser {
 
     /// The last change before a fault began that concerns its interface.
     fn change_before(&self, fault: &Fault) -> Option<String> {
-        let interface = match fault.key.joint {
-            Joint::Veth(ifindex) => self.topology.interface(ifindex).map(|near| near.name.as_str()),
-            Joint::PodDevice(..) => fault.pod.as_ref().and_then(|pod| pod.host_interface.as_deref()),
-            Joint::Port(_)
-            | Joint::Egress(..)
-            | Joint::Tunnel(_)
-            | Joint::Router(..)
-            | Joint::SilentPath
-            | Joint::Program(_)
-            | Joint::FragmentFilter(_)
-            | Joint::Announcement(_) => fault.limit.interface.as_deref(),
+        let interface = if let Joint::Veth(ifindex) = fault.key.joint {
+            self.topology.interface(ifindex).map(|near| near.name.as_str())
+        } else if matches!(fault.key.joint, Joint::PodDevice(..)) {
+            fault.pod.as_ref().and_then(|pod| pod.host_interface.as_deref())
+        } else {
+            fault.limit.interface.as_deref()
         };
         let setting = fault.setting_to_blame();
         let concerns = |change: &Change| {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here can be serialised: each output owns its wire types, so that formats change without touching logic.
 
+pub mod amount;
 pub mod change;
 pub mod coverage;
 pub mod event;

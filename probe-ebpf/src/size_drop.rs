@@ -9,7 +9,7 @@ use crate::{
     owner::{self, Owner},
     packet::{Packet, flag},
     ring, skip,
-    window::{Memory, Window, clear, copy},
+    window::{Window, clear, copy},
 };
 use aya_ebpf::helpers::generated::bpf_snprintf;
 use probe_common::{
@@ -37,10 +37,13 @@ pub fn observe(skb: Trusted, address: u64, reason: u32) {
     let class = if class == class::LOCATION {
         match maps::location_class(address) {
             Some(location::class::IGNORED) => return,
-            Some(_) => {}
-            None => ask(address),
+            Some(location::class::FILTER) => class::FILTER,
+            Some(_) => class::SIZE,
+            None => {
+                ask(address);
+                class::SIZE
+            }
         }
-        class::SIZE
     } else {
         class
     };
@@ -107,12 +110,18 @@ fn report(skb: Buffer, address: u64, reason: u32, class: u32, owner: Owner) {
     let Some(memory) = maps::window(Use::SizeDrop) else { return };
     let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
     let ethertype = skb.ethertype();
-    let is_filter = class == class::FILTER;
-    if (is_filter || class == class::ICMP_OR_FRAGMENT) && !matters(skb, memory, ethertype) {
-        if is_filter {
-            sample(skb, address, reason, owner, ethertype);
+    if class == class::FILTER || class == class::ICMP_OR_FRAGMENT {
+        // Most drops are policy, and of other packets: only as many bytes are looked at as this takes.
+        let captured = skb.copy_packet::<HEADERS>(bytes);
+        let window = Window::new(memory, captured as usize);
+        let packet = Packet::or_none(&window, ethertype);
+        if !matters(&packet) {
+            if class == class::FILTER && packet.ethertype != 0 {
+                let hash = Flow::of(&window, &packet).hash(sample_salt(skb, address, reason));
+                sample(skb, hash, Drop { address, reason, owner, packets: 0, captured, ethertype }, bytes);
+            }
+            return;
         }
-        return;
     }
     let captured = skb.copy_packet::<{ SNAP as u32 }>(bytes);
     let window = Window::new(memory, captured as usize);
@@ -142,39 +151,33 @@ const HEADERS: u32 = 64;
 /// No IP and TCP headers together are longer: a larger packet carries data.
 const LARGEST_HEADERS: u32 = 120;
 
+/// Small packets of a flow are sampled apart: that they are dropped too says that it is not the size.
+#[inline(always)]
+fn sample_salt(skb: Buffer, address: u64, reason: u32) -> u64 {
+    mix(address, u64::from(reason) << 32 | u64::from(skb.len() > LARGEST_HEADERS))
+}
+
 /// Reports an ordinary packet that a filter dropped, if its flow and its device have not reported enough. Most drops are
 /// policy: what follows is done for each.
 #[inline(always)]
-fn sample(skb: Buffer, address: u64, reason: u32, owner: Owner, ethertype: u16) {
-    let Some(memory) = maps::window(Use::SizeDrop) else { return };
-    let bytes = (&raw mut memory.bytes).cast::<PacketBytes>();
-    let captured = skb.copy_packet::<HEADERS>(bytes);
-    let window = Window::new(memory, captured as usize);
-    let packet = Packet::or_none(&window, ethertype);
-    if packet.ethertype == 0 {
+fn sample(skb: Buffer, hash: u64, drop: Drop, bytes: *const PacketBytes) {
+    let Some(mut gate) = Gate::of(hash) else { return };
+    let bucket = drop.owner.netns;
+    if gate.holds(1, 1) || !gate.has_token(gate_class::FILTERED, bucket) {
         return;
     }
-    // Small packets of a flow are sampled apart: that they are dropped too says that it is not the size.
-    let salt = mix(address, u64::from(reason) << 32 | u64::from(skb.len() > LARGEST_HEADERS));
-    let Some(mut gate) = Gate::of(Flow::of(&window, &packet).hash(salt)) else { return };
-    if gate.holds(1, 1) || !gate.has_token(gate_class::FILTERED, owner.netns) {
-        return;
-    }
-    let packets = gate.pass(gate_class::FILTERED, owner.netns, 0, 1);
-    if maps::location_class(address).is_none() {
-        ask(address);
+    let packets = gate.pass(gate_class::FILTERED, bucket, 0, 1);
+    if maps::location_class(drop.address).is_none() {
+        ask(drop.address);
     }
     let device = skb.0.address().follow(&offset::SK_BUFF_DEV);
     let ifindex: u32 = device.read(&offset::NET_DEVICE_IFINDEX);
-    fill(skb, device, ifindex, Drop { address, reason, owner, packets, captured, ethertype }, bytes);
+    fill(skb, device, ifindex, Drop { packets, ..drop }, bytes);
 }
 
-/// Whether a packet is an ICMP packet too big or a fragment. Most drops are policy, and of other packets: only as many
-/// bytes are looked at as this takes.
+/// Whether a packet is an ICMP packet too big or a fragment.
 #[inline(always)]
-fn matters(skb: Buffer, memory: &mut Memory, ethertype: u16) -> bool {
-    let captured = skb.copy_packet::<HEADERS>((&raw mut memory.bytes).cast());
-    let packet = Packet::or_none(&Window::new(memory, captured as usize), ethertype);
+fn matters(packet: &Packet) -> bool {
     packet.flags & (flag::PACKET_TOO_BIG | flag::FIRST_FRAGMENT | flag::LATER_FRAGMENT) != 0
 }
 

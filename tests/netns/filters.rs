@@ -76,6 +76,38 @@ fn a_filter_by_size_drops_what_the_pod_gets() -> Result<()> {
     probe.stop()?.expect(&Family::ALL.map(|family| datapath_drop(&network, family, "to_pod")))
 }
 
+/// XDP drops give no reason, only a place; and where packets are put together before it, only some segments of a transfer.
+#[test]
+fn an_xdp_program_at_the_uplink_drops_what_the_pod_gets() -> Result<()> {
+    let mut network = Plan::new().masquerade().pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    network.namespace("server")?.no_offloads(&[UPLINK])?;
+    let _program = network.node().run(|| OtherProgram::attach_xdp_dropping(UPLINK, 1400))??;
+    let probe = Run::watch(network.node()).start()?;
+    stall(&network, Exchange::pull(1_000_000))?;
+    probe.stop()?.expect(&Family::ALL.map(|family| datapath_drop(&network, family, "to_pod")))
+}
+
+/// It polices by rate: what it drops are large packets, but not all of them.
+#[test]
+fn a_policer_is_none() -> Result<()> {
+    let mut network = Plan::new().pod(Pod::routed("pod")).build()?;
+    network.serve(&["server"])?;
+    let rule = format!("oifname {UPLINK} limit rate over 200 kbytes/second burst 8 kbytes counter drop");
+    network.filter_forwarded("node", &rule)?;
+    let probe = Run::watch(network.node()).start()?;
+    let pod = network.namespace("pod")?;
+    for family in Family::ALL {
+        let server = network.address("server", family)?;
+        let transfer = Exchange::push(6_000_000).limit(STALL).start(pod, server)?;
+        let flood = Datagrams::of(1500, Df::Do).count(400).every(Duration::from_millis(1));
+        assert!(!flood.run(pod, server)?.all(), "nothing was dropped");
+        assert!(Exchange::rounds(100, 100, 3).run(pod, server)?.complete);
+        transfer.join()??;
+    }
+    probe.stop()?.expect_silent()
+}
+
 #[test]
 fn a_policy_that_cuts_a_connection_is_none() -> Result<()> {
     let mut network = Plan::new().pod(Pod::routed("pod")).pod(Pod::routed("other")).build()?;

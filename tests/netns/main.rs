@@ -6,6 +6,7 @@ mod bad_input;
 mod bridge_mtu_mismatch;
 mod check;
 mod churn;
+mod doubts;
 mod filters;
 mod floor;
 mod fragments_lost;

@@ -1,4 +1,5 @@
 //! Runs the real binary in a node's namespace and reads what it says.
+mod denial;
 mod expected;
 mod finding;
 mod recording;
@@ -12,6 +13,7 @@ use crate::topology::Namespace;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -60,6 +62,7 @@ pub struct Run<'network> {
     namespace: &'network Namespace,
     wrapper: Vec<String>,
     arguments: Vec<String>,
+    denied: bool,
 }
 
 impl<'network> Run<'network> {
@@ -71,7 +74,7 @@ impl<'network> Run<'network> {
     /// Any command of the binary in this namespace.
     pub fn command(namespace: &'network Namespace, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        Self { namespace, wrapper: Vec::new(), arguments }
+        Self { namespace, wrapper: Vec::new(), arguments, denied: false }
     }
 
     /// More arguments.
@@ -83,6 +86,12 @@ impl<'network> Run<'network> {
     /// Run by another program, as `setpriv` with its options.
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|argument| (*argument).to_owned()).collect();
+        self
+    }
+
+    /// Without the right to attach to tracepoints.
+    pub fn without_tracepoints(mut self) -> Self {
+        self.denied = true;
         self
     }
 
@@ -100,6 +109,10 @@ impl<'network> Run<'network> {
         command.args(&self.arguments).stdin(Stdio::null());
         if self.arguments.first().is_some_and(|name| name == "watch") {
             command.args(recording::option());
+        }
+        if self.denied {
+            // SAFETY: what is called between fork and exec is one system call with values of its own stack.
+            unsafe { command.pre_exec(denial::tracepoints) };
         }
         Ok(command)
     }

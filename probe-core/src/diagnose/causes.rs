@@ -11,21 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The joint that is to be repaired: a bridge for its ports, else the joint itself.
 pub(super) fn root(topology: &Topology, joint: &Joint) -> Joint {
-    match joint {
-        Joint::Port(port) => {
-            let bridge = topology.interface(*port).and_then(|port| port.master);
-            Joint::Port(bridge.unwrap_or(*port))
-        }
-        Joint::Veth(_)
-        | Joint::Egress(..)
-        | Joint::Tunnel(_)
-        | Joint::PodDevice(..)
-        | Joint::Router(..)
-        | Joint::SilentPath
-        | Joint::Program(_)
-        | Joint::FragmentFilter(_)
-        | Joint::Announcement(_) => joint.clone(),
-    }
+    let Joint::Port(port) = joint else { return joint.clone() };
+    let bridge = topology.interface(*port).and_then(|port| port.master);
+    Joint::Port(bridge.unwrap_or(*port))
 }
 
 /// What one fault has in common with others: the joint, without the pod.
@@ -132,6 +120,9 @@ fn in_words(topology: &Topology, fault: &Fault) -> (&'static str, String) {
         Joint::Program(_) => ("filter", format!("a program or filter at {place} drops large packets")),
         Joint::SilentPath => ("path", "a path beyond this node drops large packets silently".to_owned()),
         Joint::FragmentFilter(_) => ("filter", "a filter drops fragments".to_owned()),
+        Joint::Reassembly(_) => {
+            ("path", "datagrams never arrive whole: fragments of them are missing".to_owned())
+        }
         Joint::Announcement(mtu) => ("path", format!("somebody announces an MTU of {mtu}")),
     }
 }

@@ -79,6 +79,7 @@ fn why_gone(before: &Topology, topology: &Topology, fault: &Fault) -> Option<Str
         | Joint::SilentPath
         | Joint::Program(_)
         | Joint::FragmentFilter(_)
+        | Joint::Reassembly(_)
         | Joint::Announcement(_) => return None,
     };
     if topology.interface(ifindex).is_none() {
@@ -157,5 +158,21 @@ mod tests {
         assert_eq!(after(false, lower), [State::Closed], "the pod sends less");
         assert_eq!(after(true, |_| {}), [State::Open], "the device takes more, its route does not");
         assert_eq!(after(true, |topology| topology.routes[0].mtu = None), [State::Closed]);
+    }
+    #[test]
+    fn what_came_before_the_end_opens_nothing_again() {
+        let mut diagnoser = fixtures::diagnoser(fixtures::node(1400));
+        let lost = |diagnoser: &mut Diagnoser, time: Time, told: Time| {
+            let original = fixtures::packet(fixtures::upload(Protocol::Udp, 40001), 1500, 70, true);
+            diagnoser.handle_event(told, Event::Dropped(fixtures::forward_drop(time, original, 1400)));
+        };
+        for number in 0..6 {
+            lost(&mut diagnoser, SECOND + number, SECOND + number);
+        }
+        diagnoser.handle_topology(3 * SECOND, fixtures::node(1500));
+        lost(&mut diagnoser, 3 * SECOND - 1, 3 * SECOND + 1);
+        let findings = diagnoser.finish(4 * SECOND);
+        assert_eq!(findings[0].state, State::Closed);
+        assert_eq!(findings[0].counts.dropped_packets, 7);
     }
 }

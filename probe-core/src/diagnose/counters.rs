@@ -54,8 +54,14 @@ impl Counters {
         readings.push_back(Reading { time: now, values: read.values });
     }
 
+    /// How much a counter grew since the last reading before a time, if it was read after another time.
+    pub fn growth_within(&self, namespace: Option<u32>, name: &str, since: Time, until: Time) -> Option<u64> {
+        let last = self.readings.get(&namespace)?.back()?.time;
+        (last >= until).then(|| self.growth(namespace, name, since))?.map(|(_, grew)| grew)
+    }
+
     /// How much a counter grew since the last reading before a time, or since the first of all, and when that was.
-    fn growth(&self, namespace: Option<u32>, name: &str, since: Time) -> Option<(Time, u64)> {
+    pub fn growth(&self, namespace: Option<u32>, name: &str, since: Time) -> Option<(Time, u64)> {
         let readings = self.readings.get(&namespace)?;
         let before = readings.iter().rev().find(|reading| reading.time <= since).or(readings.front())?;
         Some((before.time, readings.back()?.value(name)?.saturating_sub(before.value(name)?)))
@@ -77,6 +83,7 @@ impl Diagnoser {
             Some(ifindex) => self.count_in_pod(now, ifindex),
             None => self.count_on_node(now),
         }
+        self.judge_reassemblies(now, namespace);
     }
 
     /// Whether errors arrived in a pod, and what its TCP made of them.
@@ -181,6 +188,7 @@ impl Diagnoser {
                 | Joint::PodDevice(..)
                 | Joint::Router(..)
                 | Joint::FragmentFilter(_)
+                | Joint::Reassembly(_)
                 | Joint::Announcement(_)
                 | Joint::Program(_) => None,
             };

@@ -27,6 +27,8 @@ pub struct HookCounters {
 #[derive(Clone, Copy, Debug)]
 struct Side {
     device: u64,
+    /// Of them, those that the node's end counted.
+    near: u64,
     hook: u64,
     state: CoverageState,
 }
@@ -76,9 +78,10 @@ impl Diagnoser {
             if interface.role != Role::Pod {
                 continue;
             }
+            let near = interface.counters;
             let (from_pod, to_pod) = device_counts(interface);
-            self.compare(hook.ifindex, Direction::FromPod, from_pod, hook.ingress);
-            self.compare(hook.ifindex, Direction::ToPod, to_pod, hook.egress);
+            self.compare(hook.ifindex, Direction::FromPod, from_pod, near.rx_packets, hook.ingress);
+            self.compare(hook.ifindex, Direction::ToPod, to_pod, near.tx_packets, hook.egress);
         }
         let gone = |ifindex: &u32| self.topology.interface(*ifindex).is_none();
         self.coverages.sides.retain(|(ifindex, _), _| !gone(ifindex));
@@ -95,7 +98,7 @@ impl Diagnoser {
         }
     }
 
-    fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, hook: Option<u64>) {
+    fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, near: u64, hook: Option<u64>) {
         let Some(pod) = self.topology.pod_behind(ifindex) else { return };
         let before = self.coverages.sides.get(&(ifindex, direction)).copied();
         let seen = hook.unwrap_or(0);
@@ -121,10 +124,17 @@ impl Diagnoser {
                 CoverageState::Blind | CoverageState::Partial if hook.is_none() => {
                     (Some("not_attached"), Some("kernel drops"))
                 }
-                CoverageState::Blind | CoverageState::Partial if direction == Direction::ToPod => {
-                    (Some("redirect_peer"), Some("the pod's own counters"))
+                CoverageState::Blind | CoverageState::Partial => {
+                    let passed = before.map_or(0, |before| device.saturating_sub(before.device));
+                    let at_node = before.map_or(0, |before| near.saturating_sub(before.near));
+                    // What the node's end did not count never came to its hook.
+                    let why = if at_node * 2 < passed { "redirect_peer" } else { "preempted" };
+                    let instead = match direction {
+                        Direction::ToPod | Direction::ToHost => "the pod's own counters",
+                        Direction::FromPod | Direction::FromHost => "kernel drops",
+                    };
+                    (Some(why), Some(instead))
                 }
-                CoverageState::Blind | CoverageState::Partial => (Some("preempted"), Some("kernel drops")),
             };
             self.output.push_back(Output::Coverage(Coverage {
                 pod: pod.clone(),
@@ -134,7 +144,7 @@ impl Diagnoser {
                 instead,
             }));
         }
-        self.coverages.sides.insert((ifindex, direction), Side { device, hook: seen, state });
+        self.coverages.sides.insert((ifindex, direction), Side { device, near, hook: seen, state });
         if direction == Direction::ToPod {
             self.judge_observability(ifindex);
         }

@@ -39,7 +39,8 @@ impl Diagnoser {
             Place::Error => return self.handle_error_dropped(now, drop, packet),
             Place::Fragment => return self.handle_fragment_dropped(now, drop, packet),
             Place::Filtered => return self.handle_filtered(now, drop, packet),
-            Place::Reassembly | Place::Unrelated => return,
+            Place::Reassembly => return self.handle_reassembly_expired(now, drop, packet),
+            Place::Unrelated => return,
         };
         if let Some(met) = met {
             self.record_drop(now, drop, packet, segment_length(drop, packet), met);

@@ -153,18 +153,7 @@ impl Diagnoser {
     fn tell_senders(&mut self, now: Time, netns: u32) {
         let mut touched = Vec::new();
         for (key, fault) in &mut self.faults {
-            let limits = match key.joint {
-                Joint::Egress(..) | Joint::Router(..) | Joint::Tunnel(_) | Joint::PodDevice(..) => {
-                    fault.limit.mtu
-                }
-                // No error tells of a link; what is announced is judged by itself.
-                Joint::Veth(_)
-                | Joint::Port(_)
-                | Joint::SilentPath
-                | Joint::Program(_)
-                | Joint::FragmentFilter(_)
-                | Joint::Announcement(_) => None,
-            };
+            let limits = fault.limit.mtu.filter(|_| key.joint.tells_of_limit());
             let (Some(limit), true) =
                 (limits, key.direction == Direction::FromPod || key.direction == Direction::FromHost)
             else {

@@ -1,72 +1,11 @@
 //! One fault: a pod, a direction, a family and a limiting joint, with all evidence about it.
 use super::evidence::{ERROR_TRAVELS, Fate, FlowEvidence, MAX_PROBES, TOLD_MEANS};
+pub use super::joint::{FaultKey, Joint};
 use crate::model::finding::{Certainty, Direction, Kind, Limit, Outcome, Reason, Severity};
 use crate::model::flow::{Family, Flow, Protocol};
-use crate::model::pod::{Pod, PodKey};
+use crate::model::pod::Pod;
 use crate::model::{SECOND, Time};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
-
-/// The joint at which sizes do not fit.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Joint {
-    /// The two ends of a veth; the index is the end on this side.
-    Veth(u32),
-    /// A port of a bridge or vswitch.
-    Port(u32),
-    /// A device or route of this node, with the size it takes.
-    Egress(u32, u32),
-    /// A tunnel and its underlay.
-    Tunnel(u32),
-    /// A device inside a pod's namespace.
-    PodDevice(u32, u32),
-    /// A router beyond this node, with the size it announced.
-    Router(IpAddr, u32),
-    /// A router beyond this node that does not answer.
-    SilentPath,
-    /// A filter or somebody's program on this node that drops large packets, by the device at which it does.
-    Program(u32),
-    /// A filter that drops fragments, by the namespace it works in.
-    FragmentFilter(u32),
-    /// An announcement that no path would make.
-    Announcement(u32),
-}
-
-impl Joint {
-    /// Whether nothing on this joint can send an ICMP error.
-    pub fn is_silent(&self) -> bool {
-        matches!(self, Self::Veth(_) | Self::Port(_))
-    }
-}
-
-/// What tells one fault from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FaultKey {
-    /// Whose packets.
-    pub pod: PodKey,
-    /// Which way.
-    pub direction: Direction,
-    /// Which family.
-    pub family: Family,
-    /// Where.
-    pub joint: Joint,
-}
-
-impl FaultKey {
-    /// Whether a lost segment counts as sent: TCP is not told at once, as it is of a drop within its own call, so a segment
-    /// that is lost is unacknowledged until a repetition of it arrives.
-    pub fn counts_as_sent(&self) -> bool {
-        match self.joint {
-            Joint::SilentPath | Joint::Router(..) => true,
-            Joint::Egress(..) | Joint::Tunnel(_) | Joint::Port(_) => self.direction == Direction::FromPod,
-            Joint::Veth(_)
-            | Joint::PodDevice(..)
-            | Joint::Program(_)
-            | Joint::FragmentFilter(_)
-            | Joint::Announcement(_) => false,
-        }
-    }
-}
 
 /// Flows kept per fault; more are counted.
 const MAX_FLOWS: usize = 256;
@@ -97,7 +36,7 @@ pub struct Fault {
     pub errors_observable: bool,
     /// The sender's own counters were read at these two times: they tell whether errors arrived in between.
     pub counted_within: Option<(Time, Time)>,
-    /// A second sense bears out what is said of a silent path.
+    /// A second sense bears out what is said of a silent path, or of fragments that never arrive.
     pub seconded: bool,
     /// An announcement made an exception in the sender's routing.
     pub took_effect: bool,
@@ -105,6 +44,8 @@ pub struct Fault {
     pub drops_observable: bool,
     /// A hook saw the packets as well.
     pub seen_at_hook: bool,
+    /// No drop was witnessed: a hook saw packets that cannot pass, and drops cannot be observed.
+    pub inferred: bool,
     /// When the first packet met it.
     pub first_seen: Time,
     /// When the last did.
@@ -168,6 +109,7 @@ impl Fault {
             seconded: false,
             took_effect: false,
             seen_at_hook: false,
+            inferred: false,
             first_seen: now,
             last_seen: now,
             closed: None,
@@ -178,7 +120,8 @@ impl Fault {
     /// The evidence about a flow; `None` if too many flows are kept already.
     pub fn flow(&mut self, flow: Flow, now: Time, packets: u64) -> Option<&mut FlowEvidence> {
         self.last_seen = self.last_seen.max(now);
-        if self.closed.take().is_some() {
+        // Records of packets from before the end come a moment after it.
+        if self.closed.take_if(|(ended, _)| now > *ended).is_some() {
             self.reopened = true;
             // What met it before it was repaired tells nothing of it now.
             self.packets_beyond += self.flows.values().map(|flow| flow.packets).sum::<u64>();
@@ -209,20 +152,10 @@ impl Fault {
         if flow.errors_dropped > 0 && !flow.accepted {
             return Fate::Untold(Reason::IcmpFiltered);
         }
-        let is_unobserved = match self.key.joint {
-            Joint::PodDevice(..) => true,
-            Joint::Egress(..) | Joint::Router(..) => {
-                flow.told_at.is_none() && !self.are_errors_observed(flow)
-            }
-            // No error can come, or its way does not lead past the sender's hook.
-            Joint::Veth(_)
-            | Joint::Port(_)
-            | Joint::Tunnel(_)
-            | Joint::SilentPath
-            | Joint::Program(_)
-            | Joint::FragmentFilter(_)
-            | Joint::Announcement(_) => false,
-        };
+        // Elsewhere no error can come, or its way does not lead past the sender's hook.
+        let passes_hook = matches!(self.key.joint, Joint::Egress(..) | Joint::Router(..));
+        let is_unobserved = matches!(self.key.joint, Joint::PodDevice(..))
+            || passes_hook && flow.told_at.is_none() && !self.are_errors_observed(flow);
         // Whether it arrives or not: the sender's kernel does not take it.
         if flow.refuses_errors() && (is_unobserved || flow.told_at.is_some()) {
             return Fate::Untold(Reason::IcmpIgnored);
@@ -255,7 +188,7 @@ impl Fault {
             }
             Joint::SilentPath => Fate::Untold(Reason::PathSilent),
             Joint::Program(_) => Fate::Untold(Reason::DatapathDrop),
-            Joint::FragmentFilter(_) | Joint::Announcement(_) => Fate::ToldAndLost,
+            Joint::FragmentFilter(_) | Joint::Reassembly(_) | Joint::Announcement(_) => Fate::ToldAndLost,
         }
     }
 
@@ -285,17 +218,11 @@ impl Fault {
 
     /// What the evidence amounts to; `None` while it is too early to say.
     pub fn judge(&self, now: Time) -> Option<Judgement> {
-        match self.key.joint {
-            Joint::FragmentFilter(_) => return Some(self.judge_fragments()),
-            Joint::Announcement(_) => return Some(self.judge_announcement()),
-            Joint::Veth(_)
-            | Joint::Port(_)
-            | Joint::Egress(..)
-            | Joint::Tunnel(_)
-            | Joint::PodDevice(..)
-            | Joint::Router(..)
-            | Joint::SilentPath
-            | Joint::Program(_) => {}
+        if self.key.joint.loses_fragments() {
+            return Some(self.judge_fragments());
+        }
+        if matches!(self.key.joint, Joint::Announcement(_)) {
+            return Some(self.judge_announcement());
         }
         let fates: Vec<(&FlowEvidence, Fate)> =
             self.flows.values().map(|flow| (flow, self.fate(flow, now))).collect();
@@ -325,16 +252,10 @@ impl Fault {
     /// that were not seen.
     fn judge_few_packets(&self, fates: &[(&FlowEvidence, Fate)]) -> Judgement {
         let told = fates.iter().any(|(flow, _)| flow.told_at.is_some());
-        let (kind, reason) = match self.key.joint {
-            Joint::Veth(_) | Joint::Port(_) => (Kind::PmtuBlackHole, Some(Reason::SilentLinkDrop)),
-            Joint::Tunnel(_)
-            | Joint::Egress(..)
-            | Joint::PodDevice(..)
-            | Joint::Router(..)
-            | Joint::SilentPath
-            | Joint::Program(_)
-            | Joint::FragmentFilter(_)
-            | Joint::Announcement(_) => (Kind::OversizeDropped, None),
+        let (kind, reason) = if self.key.joint.is_silent() {
+            (Kind::PmtuBlackHole, Some(Reason::SilentLinkDrop))
+        } else {
+            (Kind::OversizeDropped, None)
         };
         Judgement {
             kind,
@@ -380,7 +301,8 @@ impl Fault {
         // Both rest on a drop that was not witnessed: that means something only where it would have been.
         let by_absence = matches!(reason, Reason::PathSilent | Reason::IcmpLost) && !self.drops_observable;
         let one_sense = reason == Reason::PathSilent && untold.len() < 2 && !self.seconded;
-        let suspected = unobservable || by_absence || one_sense;
+        let inferred = self.inferred && self.counted.is_empty();
+        let suspected = unobservable || by_absence || one_sense || inferred;
         Judgement {
             kind: Kind::PmtuBlackHole,
             reason: Some(reason),
@@ -391,14 +313,16 @@ impl Fault {
     }
 
     fn judge_fragments(&self) -> Judgement {
-        let losses: u64 = self.flows.values().map(|flow| flow.drops).sum();
+        let losses = self.packets_beyond + self.flows.values().map(|flow| flow.drops).sum::<u64>();
         let several_sends = self.flows.len() > 1 || self.last_seen > self.first_seen;
+        // That reassembly timed out is the kernel's own word; that it always does needs a second source.
+        let suspected = matches!(self.key.joint, Joint::Reassembly(_)) && !self.seconded;
         let severity = if losses >= 3 && several_sends { Severity::Critical } else { Severity::Warning };
         Judgement {
             kind: Kind::FragmentsLost,
             reason: None,
             severity,
-            certainty: Certainty::Confirmed,
+            certainty: if suspected { Certainty::Suspected } else { Certainty::Confirmed },
             outcome: Outcome::Lost,
         }
     }
@@ -426,18 +350,10 @@ impl Fault {
             Fate::Probed | Fate::Recovered => Outcome::Recovered,
             Fate::Fragmented => Outcome::Fragmented,
             Fate::Untold(_) if flow.got_through => Outcome::Recovered,
-            Fate::ToldAndLost | Fate::Untold(_) => match self.key.joint {
-                Joint::Announcement(_) => Outcome::Delivered,
-                Joint::Veth(_)
-                | Joint::Port(_)
-                | Joint::Egress(..)
-                | Joint::Tunnel(_)
-                | Joint::PodDevice(..)
-                | Joint::Router(..)
-                | Joint::SilentPath
-                | Joint::Program(_)
-                | Joint::FragmentFilter(_) => Outcome::Lost,
-            },
+            Fate::ToldAndLost | Fate::Untold(_) if matches!(self.key.joint, Joint::Announcement(_)) => {
+                Outcome::Delivered
+            }
+            Fate::ToldAndLost | Fate::Untold(_) => Outcome::Lost,
         }
     }
 }

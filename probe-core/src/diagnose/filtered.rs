@@ -3,26 +3,30 @@
 //! A policy drops small and large packets alike, and is none of our business. One that drops large segments again and
 //! again while small packets between the same two addresses pass is a black hole (contract: `datapath_drop`); one that
 //! drops whole packets as well as fragments is no filter of fragments.
-use super::Diagnoser;
 use super::drops::name_of;
 use super::fault::{FaultKey, Joint};
 use super::stalls::{HANDSHAKE, STANDS_STILL};
 use super::subject;
+use super::{Diagnoser, Output};
+use crate::model::event::Lost;
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::{Flow, Protocol};
 use crate::model::packet::{Packet, Transport};
+use crate::model::pod::PodKey;
 use crate::model::size_drop::PacketDropped;
 use crate::model::{SECOND, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Drops are remembered so long.
 const REMEMBERED: Time = 60 * SECOND;
 /// At most so many.
 const MAX_REMEMBERED: usize = 1024;
+/// Name of drops that were forgotten before their time, among what is lost.
+pub(super) const FORGOTTEN: &str = "filtered_forgotten";
 /// Drops of one segment that make a stall.
 const REPETITIONS: usize = 3;
 /// No headers of IP and TCP together are longer.
-const LARGEST_HEADERS: u32 = 120;
+pub(super) const LARGEST_HEADERS: u32 = 120;
 
 /// What filters do to a segment.
 #[derive(Clone, Copy, Debug)]
@@ -35,20 +39,42 @@ pub(super) enum Filter<'a> {
     BySize(&'a PacketDropped),
 }
 
-/// The last drops.
+/// A drop and its packet.
+type Sampled = (PacketDropped, Packet);
+
+/// The last drops, by whose packets they were: a pod that many are dropped of takes no other's place.
 #[derive(Debug, Default)]
 pub(super) struct Filtered {
-    drops: VecDeque<(PacketDropped, Packet)>,
+    drops: BTreeMap<PodKey, VecDeque<Sampled>>,
+    /// How many are remembered in all.
+    held: usize,
+    /// How many were forgotten before their time.
+    forgotten: u64,
+    /// Of them, those that were told of.
+    told: u64,
 }
 
 impl Filtered {
-    fn add(&mut self, drop: &PacketDropped, packet: &Packet) {
-        while self.drops.front().is_some_and(|(old, _)| old.time + REMEMBERED < drop.time)
-            || self.drops.len() >= MAX_REMEMBERED
-        {
-            self.drops.pop_front();
+    fn add(&mut self, owner: PodKey, drop: &PacketDropped, packet: &Packet) {
+        let is_old = |(old, _): &Sampled| old.time + REMEMBERED < drop.time;
+        let queue = self.drops.entry(owner).or_default();
+        while queue.front().is_some_and(is_old) {
+            queue.pop_front();
+            self.held -= 1;
         }
-        self.drops.push_back((drop.clone(), packet.clone()));
+        queue.push_back((drop.clone(), packet.clone()));
+        self.held += 1;
+        while self.held > MAX_REMEMBERED {
+            let longest = self.drops.values_mut().max_by_key(|queue| queue.len());
+            let Some(forgotten) = longest.and_then(VecDeque::pop_front) else { return };
+            self.held -= 1;
+            self.forgotten += u64::from(!is_old(&forgotten));
+        }
+        self.drops.retain(|_, queue| !queue.is_empty());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Sampled> {
+        self.drops.values().flatten()
     }
 
     /// What filters do to a segment that is repeated; known by its sequence number behind NAT.
@@ -58,23 +84,22 @@ impl Filtered {
             packet.flow.protocol == Protocol::Tcp && same_seq && packet.flow.dst_port == flow.dst_port
                 || packet.flow == *flow
         };
-        let Some((drop, packet)) = self.drops.iter().rev().find(|(_, packet)| is_it(packet)) else {
-            return Filter::NotSeen;
-        };
+        let seen = self.iter().filter(|(_, packet)| is_it(packet)).max_by_key(|(drop, _)| drop.time);
+        let Some((drop, packet)) = seen else { return Filter::NotSeen };
         if self.drops_small_packets(&packet.flow) { Filter::Policy } else { Filter::BySize(drop) }
     }
 
     /// Whether packets that carry next to nothing are dropped as well, in either direction.
     fn drops_small_packets(&self, flow: &Flow) -> bool {
         let reversed = flow.reversed();
-        self.drops.iter().any(|(_, other)| {
+        self.iter().any(|(_, other)| {
             (other.flow == *flow || other.flow == reversed) && other.length <= LARGEST_HEADERS
         })
     }
 
     /// Whether the same filter dropped whole packets between two addresses lately.
     pub fn drops_whole_packets(&self, flow: &Flow, reason: &str, netns: u32) -> bool {
-        self.drops.iter().any(|(drop, packet)| {
+        self.iter().any(|(drop, packet)| {
             packet.flow.protocol == flow.protocol
                 && packet.flow.src == flow.src
                 && packet.flow.dst == flow.dst
@@ -96,16 +121,21 @@ impl Filtered {
         };
         let is_it =
             |other: &Packet| other.flow == packet.flow && seq(other).is_some() && seq(other) == seq(packet);
-        self.drops.iter().filter(|(_, other)| is_it(other)).collect()
+        self.iter().filter(|(_, other)| is_it(other)).collect()
     }
 }
 
 impl Diagnoser {
     /// A filter or a program dropped an ordinary packet.
     pub(super) fn handle_filtered(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
-        self.filtered.add(drop, packet);
         let flow = packet.flow;
         let netns = drop.netns;
+        let came_by = (netns == self.topology.netns_inode).then_some(drop.ifindex);
+        let owner = match self.topology.pod_in_netns(netns) {
+            Some(pod) => pod.key(),
+            None => subject::of_packet(&self.topology, &flow, came_by, drop.egress_ifindex).key(),
+        };
+        self.filtered.add(owner, drop, packet);
         self.exonerate_at(
             now,
             |joint| *joint == Joint::FragmentFilter(netns),
@@ -117,6 +147,25 @@ impl Diagnoser {
         // It may have been taken for a silent path before this was seen.
         self.judge_stalls(now, flow.dst);
         self.judge_remote_sender(now, drop, packet);
+    }
+
+    /// Says how many drops were forgotten before their time, for there were too many of them.
+    pub(super) fn tell_forgotten_drops(&mut self, now: Time) {
+        let count = self.filtered.forgotten - self.filtered.told;
+        if count == 0 {
+            return;
+        }
+        self.filtered.told = self.filtered.forgotten;
+        let why = "more packets were dropped by filters than are remembered; of each pod the last are kept";
+        let lost =
+            Lost { time: now, what: FORGOTTEN.to_owned(), count, interface: None, why: why.to_owned() };
+        self.losses.add(&lost);
+        self.output.push_back(Output::Lost(lost));
+    }
+
+    /// What this diagnosis itself lost of the evidence that it was given, by name.
+    pub fn forgotten(&self) -> Option<(&'static str, u64)> {
+        (self.filtered.forgotten > 0).then_some((FORGOTTEN, self.filtered.forgotten))
     }
 
     /// What somebody beyond this node sends: its retransmissions are seen as drops of the same segment only.

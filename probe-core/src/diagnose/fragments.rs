@@ -8,7 +8,7 @@ use crate::model::Time;
 use crate::model::event::{FragmentSeen, Oversize, OversizeHow};
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::Protocol;
-use crate::model::interface::{Interface, OuterDf};
+use crate::model::interface::{Interface, OuterDf, Role};
 use crate::model::packet::Packet;
 use crate::model::packet_too_big::HookDirection;
 use crate::model::size_drop::PacketDropped;
@@ -26,15 +26,40 @@ impl Diagnoser {
             }
             // With DF the kernel frees it and says so; the hook is a second witness only.
             OversizeHow::Route | OversizeHow::Tunnel | OversizeHow::Device => {}
-            OversizeHow::Peer => {
-                let witness = |key: &&FaultKey| matches!(key.joint, Joint::Veth(ifindex) if ifindex == oversize.ifindex);
-                if let Some(key) = self.faults.keys().find(witness).cloned()
-                    && let Some(fault) = self.faults.get_mut(&key)
-                {
-                    fault.seen_at_hook = true;
-                }
-            }
+            OversizeHow::Peer => self.see_before_veth(now, oversize),
         }
+    }
+
+    /// A packet is on its way into a veth whose other end does not take it.
+    fn see_before_veth(&mut self, now: Time, oversize: &Oversize) {
+        let joint = Joint::Veth(oversize.ifindex);
+        if let Some(fault) = self.faults.iter_mut().find(|(key, _)| key.joint == joint) {
+            fault.1.seen_at_hook = true;
+        }
+        let host_end = self.topology.interface(oversize.ifindex).filter(|end| end.role == Role::Pod);
+        // Where drops are observed, they tell more.
+        let (false, Some(host_end)) = (self.senses.kfree_skb, host_end) else { return };
+        let peer = host_end.peer.as_ref();
+        let name = peer.and_then(|peer| peer.name.clone());
+        // The hook lets the slack for a VLAN tag pass.
+        let mtu = peer.and_then(|peer| peer.mtu).unwrap_or(oversize.limit);
+        let limit = Limit::known(mtu, LimitAt::Pod, LimitHow::PeerMtu, name);
+        let subject = subject::of_pod(self.topology.pod_behind(oversize.ifindex), Direction::ToPod);
+        let key = FaultKey {
+            pod: subject.key(),
+            direction: subject.direction,
+            family: oversize.packet.family(),
+            joint,
+        };
+        let packets = u64::from(oversize.packets.max(1));
+        let fault = self.fault(key.clone(), subject.pod, limit, oversize.time);
+        fault.inferred = true;
+        fault.seen_at_hook = true;
+        fault.witnesses.insert("larger than the other end takes, as the egress hook saw".to_owned());
+        if let Some(flow) = fault.flow(oversize.packet.flow, oversize.time, packets) {
+            flow.add_drops(oversize.time, &oversize.packet, oversize.length, packets);
+        }
+        self.touch(now, &key);
     }
 
     /// The route of a packet without DF is smaller: the node will cut it.
@@ -81,6 +106,7 @@ impl Diagnoser {
     /// A first fragment leaves: of a tunnel's outer packet, or of a packet that was expected to be cut. Fragments that
     /// the sender made itself came in as fragments and match neither.
     pub(super) fn handle_fragment(&mut self, now: Time, seen: &FragmentSeen) {
+        self.reassemblies.note(seen);
         if seen.direction != HookDirection::Egress {
             return;
         }
@@ -92,18 +118,11 @@ impl Diagnoser {
         let keys: Vec<FaultKey> = self
             .faults
             .iter()
-            .filter(|(key, _)| match key.joint {
+            .filter(|(key, _)| {
                 // br_netfilter cuts what a bridge hands to a port.
-                Joint::Egress(ifindex, _) => ifindex == seen.ifindex || bridge == Some(ifindex),
-                Joint::Tunnel(_) => true,
-                Joint::Veth(_)
-                | Joint::Port(_)
-                | Joint::PodDevice(..)
-                | Joint::Router(..)
-                | Joint::SilentPath
-                | Joint::Program(_)
-                | Joint::FragmentFilter(_)
-                | Joint::Announcement(_) => false,
+                let cuts = |ifindex| ifindex == seen.ifindex || bridge == Some(ifindex);
+                matches!(key.joint, Joint::Tunnel(_))
+                    || matches!(key.joint, Joint::Egress(ifindex, _) if cuts(ifindex))
             })
             .filter(|(_, fault)| fault.flows.values().any(|flow| flow.fragmented > 0))
             .map(|(key, _)| key.clone())
@@ -175,16 +194,7 @@ impl Diagnoser {
 
     /// A filter dropped a fragment, on the node or in a pod.
     pub(super) fn handle_fragment_dropped(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
-        let in_pod = self.pod_of_drop(drop);
-        let came_by = (drop.netns == self.topology.netns_inode).then_some(drop.ifindex);
-        let subject = match in_pod {
-            Some(pod) => {
-                let from = pod.addresses.contains(&packet.flow.src);
-                let direction = if from { Direction::FromPod } else { Direction::ToPod };
-                subject::of_pod(Some(&pod), direction)
-            }
-            None => subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex),
-        };
+        let subject = self.subject_of_fragment(drop, packet);
         // What drops the whole traffic between the two is no filter of fragments.
         if self.filtered.drops_whole_packets(&packet.flow, &drop.reason, drop.netns) {
             return;

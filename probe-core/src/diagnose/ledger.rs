@@ -44,13 +44,7 @@ impl Diagnoser {
                 key.family == error.original.family()
                     // Whether an error that arrives is lost or passes on is known only later.
                     && !(error.stage == Stage::AtUplink && matches!(key.joint, Joint::Router(..)))
-                    && !matches!(
-                        key.joint,
-                        Joint::Announcement(_)
-| Joint::FragmentFilter(_)
-| Joint::SilentPath
-| Joint::Program(_)
-                    )
+                    && !key.joint.is_mute()
                     && fault.limit.mtu.is_some_and(|mtu| error.mtu <= mtu)
                     && fault.flows.values().any(|flow| flow.is_quoted_by(&error.original))
             })

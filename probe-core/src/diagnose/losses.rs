@@ -6,8 +6,15 @@ use crate::model::{SECOND, Time};
 
 /// What is counted when a record of a drop may be among the lost. Names are those of the kernel side's skip reasons;
 /// what the gate holds back of a flow that was told of is none of them.
-const RECORDS: &[&str] =
-    &["ring_full", "interface_rate", "cpu_rate", "filter_sample", "map_full", "read_failed"];
+const RECORDS: &[&str] = &[
+    "ring_full",
+    "interface_rate",
+    "cpu_rate",
+    "filter_sample",
+    "map_full",
+    "read_failed",
+    super::filtered::FORGOTTEN,
+];
 
 /// A loss is noticed up to so long after it happened.
 const NOTICED_AFTER: Time = 2 * SECOND;
@@ -26,7 +33,7 @@ impl Losses {
     }
 
     /// Whether records may have been lost after a time.
-    fn since(&self, time: Time) -> bool {
+    pub fn since(&self, time: Time) -> bool {
         self.last.is_some_and(|last| last + NOTICED_AFTER >= time)
     }
 }

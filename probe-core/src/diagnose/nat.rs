@@ -3,6 +3,7 @@
 //! At the uplink a masqueraded pod's packets carry the node's address. Whose they are only connection tracking knows:
 //! what cannot be told without it waits until the table was read, then is taken in as the pod has it.
 use super::Diagnoser;
+use super::filtered::LARGEST_HEADERS;
 use super::place::{self, Place};
 use crate::model::event::Event;
 use crate::model::flow::Flow;
@@ -80,14 +81,17 @@ impl Diagnoser {
             Event::Dropped(drop) => {
                 let packet = drop.packet.as_ref()?;
                 match place::classify(drop) {
-                    Place::Veth | Place::Error => (drop.time, packet),
+                    Place::Veth | Place::Error | Place::Reassembly => (drop.time, packet),
+                    // Before the translation of what comes in. Many wait in a storm; they take no other's place.
+                    Place::Filtered if self.nat.waiting.len() < MAX_WAITING / 4 && carries_data(packet) => {
+                        (drop.time, packet)
+                    }
                     Place::Bridge
                     | Place::Forward
                     | Place::Fragmentation
                     | Place::Tunnel
                     | Place::Vswitch
                     | Place::Fragment
-                    | Place::Reassembly
                     | Place::Filtered
                     | Place::Unrelated => return None,
                 }
@@ -140,6 +144,11 @@ impl Diagnoser {
             concerned.flow = *flow;
         }
     }
+}
+
+/// A TCP segment that is larger than any headers: what filters by size drop.
+fn carries_data(packet: &Packet) -> bool {
+    matches!(packet.transport, Transport::Tcp(_)) && packet.length > LARGEST_HEADERS
 }
 
 /// The packet that it is about: the quoted one of an error.

@@ -49,6 +49,19 @@ const SIZE_FUNCTIONS: &[(Place, &[&str])] = &[
         Place::Fragmentation,
         &["ip_fragment", "ip_do_fragment", "ip_finish_output", "ip6_fragment", "ip6_finish_output"],
     ),
+    // XDP programs that drop, of whom no reason tells.
+    (
+        Place::Filtered,
+        &[
+            "do_xdp_generic",
+            "netif_receive_generic_xdp",
+            "bpf_prog_run_generic_xdp",
+            "veth_xdp_rcv_skb",
+            "veth_xdp_rcv",
+        ],
+    ),
+    // Kernels before 6.2 give no reason here.
+    (Place::Reassembly, &["ip_expire", "ip6_frag_expire", "ip6frag_expire_frag_queue", "nf_ct_frag6_expire"]),
     (
         Place::Tunnel,
         &[
@@ -102,6 +115,7 @@ pub fn classify(drop: &PacketDropped) -> Place {
         "PKT_TOO_BIG" => by_location,
         "FRAG_REASM_TIMEOUT" | "FRAG_TOO_FAR" => Place::Reassembly,
         // Also what `kfree_skb` without a reason says.
+        "NOT_SPECIFIED" if by_location == Place::Filtered => by_packet(packet),
         "NOT_SPECIFIED" => by_location,
         _ => by_packet(packet),
     }
@@ -189,6 +203,9 @@ mod tests {
             assert_eq!(at(reason, "ip_forward"), Place::Filtered, "{reason}");
         }
         assert_eq!(at("NOT_SPECIFIED", "ip6_mc_input"), Place::Unrelated);
+        assert_eq!(at("NOT_SPECIFIED", "do_xdp_generic"), Place::Filtered);
+        assert_eq!(classify(&dropped("NOT_SPECIFIED", "do_xdp_generic", true)), Place::Fragment);
         assert_eq!(at("FRAG_REASM_TIMEOUT", "ip_expire"), Place::Reassembly);
+        assert_eq!(at("NOT_SPECIFIED", "ip6_frag_expire"), Place::Reassembly);
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn finding(
     };
     let explanation = match &fault.closed {
         Some((_, why)) => format!("{explanation} Closed: {why}."),
-        None => explanation,
+        None => explanation + &hidden_overhead(topology, fault.limit.interface.as_deref()),
     };
     Some(Finding {
         id: short_id(&format!("{:?}", fault.key)),
@@ -128,24 +128,8 @@ fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
     );
     let outer = format!("{} {}", host_end.name, host_end.mtu);
     let from_pod = fault.key.direction == Direction::FromPod;
-    let mut chain = match fault.key.joint {
-        Joint::Veth(_) => vec![mark(inner, !from_pod), mark(outer, from_pod)],
-        Joint::PodDevice(..) => {
-            vec![
-                mark(format!("{} {}", fault.limit.interface.as_deref()?, fault.limit.mtu?), true),
-                inner,
-                outer,
-            ]
-        }
-        Joint::Port(_)
-        | Joint::Egress(..)
-        | Joint::Tunnel(_)
-        | Joint::Router(..)
-        | Joint::SilentPath
-        | Joint::Program(_)
-        | Joint::FragmentFilter(_)
-        | Joint::Announcement(_) => vec![inner, outer],
-    };
+    let at_veth = matches!(fault.key.joint, Joint::Veth(_));
+    let mut chain = vec![mark(inner, at_veth && !from_pod), mark(outer, at_veth && from_pod)];
     match &fault.key.joint {
         Joint::Port(ifindex) | Joint::Egress(ifindex, _) => {
             let name = topology.interface(*ifindex).map_or("?", |interface| interface.name.as_str());
@@ -164,12 +148,29 @@ fn chain(topology: &Topology, fault: &Fault) -> Option<String> {
             let place = fault.limit.interface.as_deref().unwrap_or("this node");
             chain.push(mark(format!("a program or filter at {place}"), true));
         }
-        Joint::Veth(_) | Joint::PodDevice(..) | Joint::FragmentFilter(_) | Joint::Announcement(_) => {}
+        Joint::PodDevice(..) => {
+            let device = format!("{} {}", fault.limit.interface.as_deref()?, fault.limit.mtu?);
+            chain.insert(0, mark(device, true));
+        }
+        Joint::Veth(_) | Joint::FragmentFilter(_) | Joint::Reassembly(_) | Joint::Announcement(_) => {}
     }
     if !from_pod {
         chain.reverse();
     }
     Some(chain.join(" > "))
+}
+
+/// What is said of a device behind which a program puts packets into others of its own.
+fn hidden_overhead(topology: &Topology, interface: Option<&str>) -> String {
+    let device = interface.and_then(|name| topology.interface_named(name));
+    match device.filter(|device| device.kind == "tun" && device.master.is_none()) {
+        Some(device) => format!(
+            " {} leads to a program that puts packets into others of its own: its overhead is unknown, so whether what \
+             fits here fits the underlay is unknown too.",
+            device.name
+        ),
+        None => String::new(),
+    }
 }
 
 fn latent_id(mismatch: &Mismatch) -> String {
@@ -194,8 +195,9 @@ pub(crate) fn latent_finding(
 ) -> Option<Finding> {
     let rule = rules::rule(mismatch.kind)?;
     let Teller::Latent(tell) = rule.tell else { return None };
-    let Telling { title, explanation, mut fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
+    let Telling { title, mut explanation, mut fixes } = telling.unwrap_or_else(|| tell(topology, mismatch));
     fixes.push(of_mismatch(mismatch.pod.as_ref()));
+    explanation += &hidden_overhead(topology, Some(&mismatch.interface));
     let id = latent_id(mismatch);
     Some(Finding {
         cause: Some(causes::of_mismatch(topology, mismatch, &id, &title)),

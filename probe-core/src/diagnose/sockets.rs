@@ -97,7 +97,11 @@ fn witness(key: &FaultKey, fault: &Fault, socket: &TcpSocket) -> Option<String> 
             (learned_nothing && !flow.accepted)
                 .then(|| format!("the sender's socket (it keeps a path MTU of {})", socket.pmtu))
         }
-        Joint::Veth(_) | Joint::Port(_) | Joint::FragmentFilter(_) | Joint::Announcement(_) => None,
+        Joint::Veth(_)
+        | Joint::Port(_)
+        | Joint::FragmentFilter(_)
+        | Joint::Reassembly(_)
+        | Joint::Announcement(_) => None,
     }
 }
 

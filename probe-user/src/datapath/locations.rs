@@ -4,7 +4,7 @@
 //! running kernel. Places are told by symbol, compiler suffixes cut off.
 use super::btf::Btf;
 use probe_common::{location, size_drop::class};
-use probe_core::diagnose::place;
+use probe_core::diagnose::place::{self, Place};
 use std::collections::HashMap;
 
 const PREFIX: &str = "SKB_DROP_REASON_";
@@ -107,7 +107,11 @@ pub fn function(symbol: &str) -> &str {
 
 /// The [`location::class`] of a symbol.
 pub fn class_of(symbol: &str) -> u32 {
-    if place::of_symbol(symbol).is_some() { location::class::SIZE } else { location::class::IGNORED }
+    match place::of_symbol(symbol) {
+        None => location::class::IGNORED,
+        Some(Place::Filtered) => location::class::FILTER,
+        Some(_) => location::class::SIZE,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +124,7 @@ mod tests {
             assert_eq!(function(symbol), "ip_fragment");
             assert_eq!(class_of(symbol), location::class::SIZE);
         }
+        assert_eq!(class_of("do_xdp_generic+0x1/0x2"), location::class::FILTER);
         assert_eq!(class_of("ip6_mc_input+0x1/0x2"), location::class::IGNORED);
         assert_eq!(class_of(""), location::class::IGNORED);
     }

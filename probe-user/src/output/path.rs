@@ -3,6 +3,7 @@ mod wire;
 
 use crate::datapath::links::WayOut;
 use crate::probing::Ends;
+use probe_core::model::amount::amount;
 use probe_core::model::pmtu_exception::PmtuException;
 use probe_core::model::pod::Pod;
 use probe_core::path_search::{Found, Hop, IcmpVerdict, Step, StepVerdict, Vanishing};
@@ -130,7 +131,7 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
     } else {
         format!("at least {} passes; the search ended before it was exact", found.mtu)
     };
-    writeln!(stream, "result   {exact} ({} packets sent)", report.sent)?;
+    writeln!(stream, "result   {exact} ({} sent)", amount(report.sent.into(), "packet"))?;
     writeln!(stream, "verdict  {}", report.verdict())?;
     if let Some(vanishing) = &report.vanishing {
         writeln!(stream, "where    {}", whereabouts(vanishing))?;

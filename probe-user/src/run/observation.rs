@@ -302,7 +302,7 @@ impl Observation {
             duration: now.saturating_sub(self.began),
             findings,
             packets_seen: self.interfaces.packets_of_pods(&self.datapath)?,
-            lost: self.evidence.lost_in_all(),
+            lost: self.lost_in_all(),
         };
         self.tell(Message::Summary(summary))?;
         Ok(self.voice.verdict())

@@ -3,6 +3,7 @@ use crate::attribution::shown_settings;
 use crate::datapath::load::DatapathError;
 use crate::datapath::pod_settings::PodSettings;
 use crate::output::{Sense, SenseState};
+use probe_core::model::amount::amount;
 use probe_core::model::pod::Pod;
 use probe_core::model::settings::{Setting, Settings};
 use probe_core::model::topology::Topology;
@@ -77,8 +78,8 @@ impl SettingsReader {
             }
             (Ok(_), None, None) => (SenseState::Works, None),
             (Ok(_), None, Some(pod)) => {
-                let (count, name) = (without.len(), pod.display_name());
-                let why = format!("the network namespaces of {count} pods are not known by number: {name} …");
+                let (count, name) = (amount(without.len() as u64, "pod"), pod.display_name());
+                let why = format!("the network namespaces of {count} are not known by number: {name} …");
                 (SenseState::Degraded, Some(why))
             }
             (Err(why), None, None) => {

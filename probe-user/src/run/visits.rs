@@ -5,6 +5,7 @@ use crate::attribution::{ExceptionsError, connections, learned_exceptions, pod_n
 use crate::output::complaint::complain;
 use crate::output::{Sense, SenseState};
 use crate::system::{CAP_SYS_ADMIN, has_capability};
+use probe_core::model::amount::amount;
 use probe_core::model::pmtu_exception::NetnsExceptions;
 use probe_core::model::pod::Pod;
 use probe_core::model::tcp_socket::NetnsSockets;
@@ -108,8 +109,8 @@ impl Visits {
         let closed: Vec<String> = closed.map(Pod::display_name).collect();
         let first = closed.first()?;
         Some(format!(
-            "the network namespaces of {} pods cannot be opened (needs CAP_SYS_PTRACE): {first} …",
-            closed.len()
+            "network namespaces cannot be opened (needs CAP_SYS_PTRACE), those of {}: {first} …",
+            amount(closed.len() as u64, "pod")
         ))
     }
 

@@ -37,6 +37,12 @@ const OBJ_PIN: i64 = 6;
 const LINK_CREATE: i64 = 28;
 /// `BPF_PROG_TYPE_SCHED_CLS`.
 const SCHED_CLS: u32 = 3;
+/// `BPF_PROG_TYPE_XDP`, `BPF_XDP` and `XDP_FLAGS_SKB_MODE`.
+const XDP: u32 = 6;
+const XDP_HOOK: u32 = 37;
+const XDP_BY_STACK: u32 = 1 << 1;
+/// `BPF_F_BEFORE`: at the head of the chain.
+const BEFORE: u32 = 1 << 3;
 /// `BPF_FUNC_redirect_neigh`.
 const REDIRECT_NEIGH: u32 = 152;
 /// `BPF_FUNC_redirect_peer`.
@@ -124,6 +130,35 @@ impl OtherProgram {
         Self::attach_instructions(interface, hook, &[0xffff_ffff_0000_00b7, 0x95])
     }
 
+    /// Attaches one before all others that lets everything pass and asks none of them.
+    pub fn attach_in_front(interface: &str, hook: Hook) -> Result<Self> {
+        // r0 = 0 (TCX_PASS); exit.
+        let program = load(SCHED_CLS, &[0xb7, 0x95])?;
+        Self::linked(program, interface, hook.attach_type(), BEFORE)
+    }
+
+    /// Attaches an XDP program, run by the stack and not by the driver, that drops every packet of more than `size` bytes at
+    /// layer 3.
+    pub fn attach_xdp_dropping(interface: &str, size: u32) -> Result<Self> {
+        let instructions = [
+            instruction(0x61, 2, 1, 0, 0),         // r2 = data
+            instruction(0x61, 3, 1, 4, 0),         // r3 = data_end
+            instruction(0x1f, 3, 2, 0, 0),         // r3 -= r2
+            instruction(0xb7, 0, 0, 0, 1),         // r0 = XDP_DROP
+            instruction(0x25, 3, 0, 1, size + 14), // longer than that: out
+            instruction(0xb7, 0, 0, 0, 2),         // r0 = XDP_PASS
+            instruction(0x95, 0, 0, 0, 0),
+        ];
+        Self::linked(load(XDP, &instructions)?, interface, XDP_HOOK, XDP_BY_STACK)
+    }
+
+    fn linked(program: OwnedFd, interface: &str, attach_type: u32, flags: u32) -> Result<Self> {
+        let id = program_id(program.as_raw_fd())?;
+        let link = link(&program, interface_index(interface)?, attach_type, flags)
+            .context("attaching a program of somebody else")?;
+        Ok(Self { id, _program: program, _link: Some(link) })
+    }
+
     /// Attaches one that drops every packet of more than `size` bytes at layer 3 without a word.
     pub fn attach_dropping(interface: &str, hook: Hook, size: u32) -> Result<Self> {
         const ETHERNET: u64 = 14;
@@ -175,17 +210,17 @@ impl OtherProgram {
             instruction(0x85, 0, 0, 0, REDIRECT_NEIGH),
             instruction(0x95, 0, 0, 0, 0),
         ];
-        let program = load(&instructions)?;
-        let link = link(&program, interface_index(host_end)?, NETKIT_PEER)
+        let program = load(SCHED_CLS, &instructions)?;
+        let link = link(&program, interface_index(host_end)?, NETKIT_PEER, 0)
             .context("attaching a program to a netkit pair")?;
         Ok(Self { id: program_id(program.as_raw_fd())?, _program: program, _link: Some(link) })
     }
 
     fn attach_instructions(interface: &str, hook: Hook, instructions: &[u64]) -> Result<Self> {
         let index = interface_index(interface)?;
-        let program = load(instructions)?;
+        let program = load(SCHED_CLS, instructions)?;
         let id = program_id(program.as_raw_fd())?;
-        let link = match link(&program, index, hook.attach_type()) {
+        let link = match link(&program, index, hook.attach_type(), 0) {
             Ok(link) => Some(link),
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
                 by_clsact(&program, id, interface, hook)?;
@@ -202,10 +237,10 @@ impl OtherProgram {
     }
 }
 
-fn load(instructions: &[u64]) -> Result<OwnedFd> {
+fn load(program_type: u32, instructions: &[u64]) -> Result<OwnedFd> {
     let license = c"GPL";
     let mut load = Load {
-        program_type: SCHED_CLS,
+        program_type,
         instruction_count: instructions.len() as u32,
         instructions: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
@@ -215,9 +250,9 @@ fn load(instructions: &[u64]) -> Result<OwnedFd> {
     descriptor(PROG_LOAD, &mut load).context("loading a program of somebody else")
 }
 
-fn link(program: &OwnedFd, target_ifindex: u32, attach_type: u32) -> std::io::Result<OwnedFd> {
+fn link(program: &OwnedFd, target_ifindex: u32, attach_type: u32, flags: u32) -> std::io::Result<OwnedFd> {
     let program = program.as_raw_fd() as u32;
-    let mut create = LinkCreate { program, target_ifindex, attach_type, ..LinkCreate::default() };
+    let mut create = LinkCreate { program, target_ifindex, attach_type, flags, ..LinkCreate::default() };
     descriptor(LINK_CREATE, &mut create)
 }
 

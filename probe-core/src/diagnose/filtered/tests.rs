@@ -129,3 +129,26 @@ fn a_filter_of_whole_datagrams_is_no_filter_of_fragments() {
     let told = play(diagnoser(node(1500)), events);
     assert!(told.iter().all(|finding| finding.severity == Severity::Info), "{told:#?}");
 }
+
+#[test]
+fn a_pod_that_much_is_dropped_of_takes_no_others_place() {
+    let mut diagnoser = diagnoser(node(1500));
+    let quiet = flow(Protocol::Udp, POD, 4000, SERVER, 53);
+    diagnoser.handle_event(SECOND, filtered(SECOND, quiet, 1400, 0));
+    for port in 0..3 * MAX_REMEMBERED as u16 {
+        let noisy = flow(Protocol::Udp, "10.244.1.12", 1000 + port, SERVER, 53);
+        diagnoser.handle_event(2 * SECOND, filtered(2 * SECOND, noisy, 1400, 0));
+    }
+    assert_eq!(diagnoser.filtered.iter().count(), MAX_REMEMBERED);
+    assert!(diagnoser.filtered.iter().any(|(_, packet)| packet.flow == quiet));
+    diagnoser.handle_timeout(3 * SECOND);
+    let mut lost = 0;
+    while let Some(output) = diagnoser.poll_output() {
+        if let Output::Lost(line) = output {
+            assert_eq!(line.what, FORGOTTEN);
+            lost += line.count;
+        }
+    }
+    assert_eq!(lost, 2 * MAX_REMEMBERED as u64 + 1);
+    assert_eq!(diagnoser.forgotten(), Some((FORGOTTEN, lost)));
+}

@@ -2,6 +2,7 @@
 use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::discovery;
 use crate::diagnose::fault::Joint;
+use crate::model::amount::{amount, were};
 use crate::model::finding::{Direction, Kind, Outcome, Severity};
 use crate::model::flow::Family;
 use crate::model::settings::{Discovery, Setting};
@@ -29,11 +30,12 @@ fn tell(case: &Case<'_>) -> Telling {
     let beyond = matches!(case.fault.key.joint, Joint::Router(..));
     let place = if beyond { "beyond this node" } else { "on this node" };
     let mut explanation = format!(
-        "{} packets of up to {} bytes {} {} were dropped {place}: {} takes {limit}",
-        case.drops(),
+        "{} of up to {} bytes {} {} {} dropped {place}: {} takes {limit}",
+        amount(case.drops(), "packet"),
         case.largest(),
         case.way(),
         case.who(),
+        were(case.drops()),
         case.joint()
     );
     if !beyond {

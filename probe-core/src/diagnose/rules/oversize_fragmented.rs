@@ -2,6 +2,7 @@
 use super::{Case, Rule, Teller, Telling, durable, now};
 use crate::diagnose::discovery;
 use crate::diagnose::fault::Joint;
+use crate::model::amount::{amount, are, were};
 use crate::model::finding::Kind;
 
 /// The rule.
@@ -18,36 +19,34 @@ pub static RULE: Rule = Rule {
 
 fn tell(case: &Case<'_>) -> Telling {
     let (limit, who, joint) = (case.limit(), case.who(), case.joint());
-    let packets = case.packets();
+    let packets = amount(case.packets(), "packet");
     let largest = case.largest();
-    let (title, explanation) = match case.fault.key.joint {
-        Joint::Tunnel(_) => (
+    let is_tunnel = matches!(case.fault.key.joint, Joint::Tunnel(_));
+    let (title, explanation) = if is_tunnel {
+        (
             format!("packets above {limit} {} {who} leave tunnel {joint} as fragments", case.way()),
             format!(
-                "{packets} packets of up to {largest} bytes {} {who} were put into {joint}; with the tunnel's overhead they \
-                 are larger than the underlay takes, so each outer packet leaves as two fragments ({}). Nothing is lost \
-                 as long as every hop passes fragments.",
+                "{packets} of up to {largest} bytes {} {who} {} put into {joint}; with the tunnel's overhead {} larger \
+                 than the underlay takes, so each outer packet leaves as two fragments ({}). Nothing is lost as long as \
+                 every hop passes fragments.",
                 case.way(),
+                were(case.packets()),
+                if case.packets() == 1 { "it is" } else { "they are" },
                 case.witnesses()
             ),
-        ),
-        Joint::Veth(_)
-        | Joint::Port(_)
-        | Joint::Egress(..)
-        | Joint::PodDevice(..)
-        | Joint::Router(..)
-        | Joint::SilentPath
-        | Joint::Program(_)
-        | Joint::FragmentFilter(_)
-        | Joint::Announcement(_) => (
+        )
+    } else {
+        (
             format!("packets above {limit} {} {who} are fragmented at {joint}", case.way()),
             format!(
-                "{packets} packets of up to {largest} bytes {} {who} came without DF and are larger than {joint} takes \
-                 ({limit}): this node cut them into fragments ({}).",
+                "{packets} of up to {largest} bytes {} {who} came without DF and {} larger than {joint} takes ({limit}): \
+                 this node cut {} into fragments ({}).",
                 case.way(),
+                are(case.packets()),
+                if case.packets() == 1 { "it" } else { "them" },
                 case.witnesses()
             ),
-        ),
+        )
     };
     let mut fixes = Vec::new();
     let by_setting = case.fault.is_caused_by_setting();
@@ -66,17 +65,10 @@ fn tell(case: &Case<'_>) -> Telling {
             case.shrink_sender(mtu),
             format!("let the sender send at most {mtu}; lost at the next pod restart"),
         ));
-        fixes.push(durable(match case.fault.key.joint {
-            Joint::Tunnel(_) => format!("set the MTU of {joint} and of the pods to {mtu} in the CNI's configuration, or raise the underlay"),
-            Joint::Veth(_)
-            | Joint::Port(_)
-            | Joint::Egress(..)
-            | Joint::PodDevice(..)
-            | Joint::Router(..)
-            | Joint::SilentPath
-| Joint::Program(_)
-            | Joint::FragmentFilter(_)
-            | Joint::Announcement(_) => format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {joint}"),
+        fixes.push(durable(if is_tunnel {
+            format!("set the MTU of {joint} and of the pods to {mtu} in the CNI's configuration, or raise the underlay")
+        } else {
+            format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {joint}")
         }));
         fixes.push(case.verify(mtu));
     }

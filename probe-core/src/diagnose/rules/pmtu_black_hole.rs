@@ -3,6 +3,7 @@ use super::{Case, Rule, Teller, Telling, durable, inside, now};
 use crate::diagnose::fault::Joint;
 use crate::diagnose::verification::verification;
 use crate::diagnose::{discovery, probing, vswitch};
+use crate::model::amount::{amount, are, were};
 use crate::model::finding::{Direction, Fix, Kind, Reason};
 
 /// The rule.
@@ -58,11 +59,12 @@ pub fn in_short(reason: Reason) -> &'static str {
 
 fn explain(case: &Case<'_>, reason: Reason) -> String {
     let (drops, largest, limit) = (case.drops(), case.largest(), case.limit());
+    let packets = amount(drops, "packet");
     let witnesses = case.witnesses();
     let seen = if witnesses.is_empty() {
-        format!("{drops} packets of up to {largest} bytes were dropped beyond this node")
+        format!("{packets} of up to {largest} bytes {} dropped beyond this node", were(drops))
     } else {
-        format!("{drops} packets of up to {largest} bytes were dropped ({witnesses})")
+        format!("{packets} of up to {largest} bytes {} dropped ({witnesses})", were(drops))
     };
     match reason {
         Reason::SilentLinkDrop => match case.fault.key.joint {
@@ -86,6 +88,7 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             | Joint::SilentPath
             | Joint::Program(_)
             | Joint::FragmentFilter(_)
+            | Joint::Reassembly(_)
             | Joint::Announcement(_) => format!(
                 "{seen}: the receiving end of the veth takes {limit} (and 4 bytes of slack for a VLAN tag). A veth drops \
                  without an ICMP error; only rx_dropped and tx_dropped of its ends grow. Segmentation-offload packets \
@@ -150,7 +153,7 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
         }
         Reason::PathSilent => {
             let (low, high) = case.fault.limit.between.unwrap_or((0, largest));
-            let flows = case.fault.flows.len();
+            let flows = case.fault.flows.len() as u64;
             let where_lost = if case.fault.drops_observable {
                 "Nothing was dropped on this node and no ICMP error came back: a router beyond it drops them silently."
             } else {
@@ -159,18 +162,22 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
             };
             if is_received(case) {
                 return format!(
-                    "On {flows} TCP connections {} acknowledges that later data arrived and earlier did not (SACK): \
-                     {drops} segments of up to {high} bytes are missing, and stayed so for longer than a sender takes to \
-                     repeat them several times. Packets of up to {low} bytes from the same address arrived, none as large. \
-                     {where_lost}",
-                    case.who()
+                    "On {} {} acknowledges that later data arrived and earlier did not (SACK): {} of up to {high} bytes {} \
+                     missing, and stayed so for longer than a sender takes to repeat them several times. Packets of up to \
+                     {low} bytes from the same address arrived, none as large. {where_lost}",
+                    amount(flows, "TCP connection"),
+                    case.who(),
+                    amount(drops, "segment"),
+                    are(drops),
                 );
             }
             let borne_out = case.counted().map(|list| format!(" Borne out by {list}.")).unwrap_or_default();
             format!(
-                "{flows} TCP connections repeat segments of {high} bytes and more without an acknowledgement ({drops} \
-                 retransmissions), while segments of up to {low} bytes to the same address were acknowledged meanwhile. \
-                 {where_lost}{borne_out}"
+                "{} {} segments of {high} bytes and more without an acknowledgement ({}), while segments of up to {low} \
+                 bytes to the same address were acknowledged meanwhile. {where_lost}{borne_out}",
+                amount(flows, "TCP connection"),
+                if flows == 1 { "repeats" } else { "repeat" },
+                amount(drops, "retransmission")
             )
         }
     }
@@ -251,23 +258,12 @@ fn fixes(case: &Case<'_>, reason: Reason) -> Vec<Fix> {
             if reason == Reason::IcmpFiltered {
                 fixes.push(durable("let ICMP destination-unreachable code 4 and ICMPv6 packet-too-big pass the filter named above (RFC 4890)"));
             }
-            fixes.push(durable(match case.fault.key.joint {
-                Joint::Router(..) => format!(
-                    "set the pod MTU to {mtu} in the CNI's configuration, or have the path behind {} raised",
-                    case.joint()
-                ),
-                Joint::Veth(_)
-                | Joint::Port(_)
-                | Joint::Egress(..)
-                | Joint::Tunnel(_)
-                | Joint::PodDevice(..)
-                | Joint::SilentPath
-                | Joint::Program(_)
-                | Joint::FragmentFilter(_)
-                | Joint::Announcement(_) => {
-                    format!("set the pod MTU to {mtu} in the CNI's configuration, or raise {}", case.joint())
-                }
-            }));
+            let raised = if matches!(case.fault.key.joint, Joint::Router(..)) {
+                format!("have the path behind {} raised", case.joint())
+            } else {
+                format!("raise {}", case.joint())
+            };
+            fixes.push(durable(format!("set the pod MTU to {mtu} in the CNI's configuration, or {raised}")));
         }
     }
     let is_silent = case.fault.key.joint.is_silent();

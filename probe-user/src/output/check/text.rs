@@ -3,6 +3,7 @@ use super::{Checked, table};
 use crate::config::Selection;
 use crate::output::text::summary;
 use crate::output::wall_clock::WallClock;
+use probe_core::model::amount::amount;
 use probe_core::model::filters::{ClampSize, RulePlace};
 use probe_core::model::interface::{Interface, OuterDf, Role};
 use probe_core::model::pod::Pod;
@@ -76,14 +77,16 @@ fn head(checked: &Checked) -> String {
     let learned: usize = survey.exceptions.iter().map(|learned| learned.exceptions.len()).sum();
     let rules: u32 = survey.filters.values().map(|filters| filters.rules).sum();
     format!(
-        "mtuprobe {}  node {}  kernel {}  checked in {seconds}.{hundredths:02} s\nread      {} links, {} routes, {} pods \
-         ({inside} from inside), {learned} learned path MTUs, {rules} filter rules\n",
+        "mtuprobe {}  node {}  kernel {}  checked in {seconds}.{hundredths:02} s\nread      {}, {}, {} \
+         ({inside} from inside), {}, {}\n",
         checked.version,
         checked.node,
         checked.kernel,
-        survey.node.interfaces.len(),
-        survey.node.routes.len(),
-        pods.len(),
+        amount(survey.node.interfaces.len() as u64, "link"),
+        amount(survey.node.routes.len() as u64, "route"),
+        amount(pods.len() as u64, "pod"),
+        amount(learned as u64, "learned path MTU"),
+        amount(rules.into(), "filter rule"),
     )
 }
 
@@ -92,7 +95,7 @@ fn unseen(checked: &Checked) -> Vec<String> {
         let what = unseen.what.replace('_', " ");
         match unseen.pods {
             0 => format!("{what}: {}", unseen.why),
-            pods => format!("{what} ({pods} pods): {}", unseen.why),
+            pods => format!("{what} ({}): {}", amount(pods as u64, "pod"), unseen.why),
         }
     };
     checked.survey.unseen.iter().map(told).collect()

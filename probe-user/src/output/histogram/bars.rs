@@ -1,6 +1,7 @@
 //! Bars: a row per size, the pod's own MTU marked.
 use super::Sheet;
 use crate::output::wall_clock::WallClock;
+use probe_core::model::amount::amount;
 use probe_core::model::finding::Direction;
 use probe_core::model::size_histogram::{SizeBucket, SizeHistogram};
 use std::fmt::Write;
@@ -107,11 +108,11 @@ fn head(text: &mut String, histogram: &SizeHistogram) {
     let mtu = histogram.pod.pod_mtu.map_or_else(|| "unknown".to_owned(), |mtu| mtu.to_string());
     let _ = write!(
         text,
-        "{} {}  {}  MTU {mtu}  {} packets  {}",
+        "{} {}  {}  MTU {mtu}  {}  {}",
         histogram.pod.display_name(),
         direction(histogram.direction),
         histogram.interface,
-        histogram.packets,
+        amount(histogram.packets, "packet"),
         volume(histogram.bytes),
     );
     if histogram.packets > 0 {

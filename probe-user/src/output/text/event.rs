@@ -3,6 +3,7 @@ use crate::output::wall_clock::WallClock;
 use crate::output::{AttachedInterface, Message, SenseState, Start};
 use probe_core::diagnose::{DropReport, Output, PacketTooBigReport, Verdict};
 use probe_core::model::Time;
+use probe_core::model::amount::amount;
 use probe_core::model::coverage::Coverage;
 use probe_core::model::finding::{Finding, Severity, State};
 use probe_core::model::pod::Pod;
@@ -61,7 +62,7 @@ fn line(clock: WallClock, time: Time, word: &str, rest: &str) -> String {
 
 /// `1 interface`, `2 interfaces`.
 pub(in crate::output) fn counted(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    amount(number as u64, what)
 }
 
 /// The first lines: who observes, what is seen and what is not.

@@ -2,6 +2,7 @@
 use super::{Context, event};
 use crate::output::Summary;
 use crate::output::wall_clock::WallClock;
+use probe_core::model::amount::amount;
 use probe_core::model::coverage::{Coverage, CoverageState};
 use probe_core::model::finding::{Finding, State};
 use probe_core::model::pod::Pod;
@@ -27,12 +28,10 @@ pub(super) fn text(summary: &Summary, context: &Context, clock: WallClock) -> St
             "mtuprobe {}  node {}  kernel {}  observed {seconds} s",
             start.version, start.node, start.kernel
         );
-        let packets = grouped(summary.packets_seen);
-        let _ = writeln!(
-            text,
-            "sees      {}, {packets} packets of pods",
-            event::counted(context.attached, "interface")
-        );
+        let noun = if summary.packets_seen == 1 { "packet" } else { "packets" };
+        let packets = format!("{} {noun}", grouped(summary.packets_seen));
+        let _ =
+            writeln!(text, "sees      {}, {packets} of pods", event::counted(context.attached, "interface"));
         text.push_str(&event::senses(start));
     }
     text.push_str(&gaps(&context.coverage));
@@ -193,7 +192,7 @@ pub(in crate::output) fn extent(findings: &[&Finding], clock: WallClock) -> Stri
     if let Some(cause) = findings.first().and_then(|worst| worst.cause.as_ref())
         && cause.pods_total > 0
     {
-        parts.push(format!("{} of {} pods", cause.pods_affected, cause.pods_total));
+        parts.push(format!("{} of {}", cause.pods_affected, amount(cause.pods_total.into(), "pod")));
     }
     let stalled: u64 = findings.iter().map(|finding| finding.impact.stalled_flows).sum();
     if stalled > 0 {

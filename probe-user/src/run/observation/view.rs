@@ -52,7 +52,9 @@ impl Observation {
 
     /// Evidence that was lost so far, by name.
     pub fn lost_in_all(&self) -> BTreeMap<String, u64> {
-        self.evidence.lost_in_all()
+        let mut lost = self.evidence.lost_in_all();
+        lost.extend(self.diagnoser.diagnoser().forgotten().map(|(what, count)| (what.to_owned(), count)));
+        lost
     }
 
     /// The interfaces that programs are on.
