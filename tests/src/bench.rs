@@ -3,3 +3,4 @@ pub mod case;
 pub mod drops;
 pub mod measure;
 pub mod network;
+pub mod storm;

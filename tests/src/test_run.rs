@@ -151,6 +151,67 @@ pub fn run(program: &impl AsFd, frame: &Frame, repeat: u32) -> Result<Outcome> {
     Ok(Outcome { verdict: attribute.retval as i32, nanoseconds: attribute.duration })
 }
 
+/// Has an XDP program decide on copies of a frame, as if they came in on the loopback device of the calling thread's
+/// namespace, and its verdicts carried out (`BPF_F_TEST_XDP_LIVE_FRAMES`).
+pub fn inject(program: &impl AsFd, frame: &[u8], copies: u32) -> Result<()> {
+    const LIVE_FRAMES: u32 = 1 << 1;
+    /// Copies that are handed over at once; no more are taken.
+    const BATCH: u32 = 256;
+    let mut attribute = Attribute {
+        prog_fd: program.as_fd().as_raw_fd() as u32,
+        data_size_in: frame.len() as u32,
+        data_in: frame.as_ptr() as u64,
+        repeat: copies,
+        flags: LIVE_FRAMES,
+        batch_size: BATCH,
+        ..Attribute::default()
+    };
+    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            COMMAND,
+            (&raw mut attribute).cast::<libc::c_void>(),
+            size_of::<Attribute>(),
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error()).context("BPF_PROG_TEST_RUN with live frames (Linux 5.18)");
+    }
+    Ok(())
+}
+
+/// Loads an XDP program that lets every UDP packet without IP options pass, with a source port by chance.
+pub fn load_scatter() -> Result<OwnedFd> {
+    /// `BPF_PROG_TYPE_XDP`.
+    const XDP: u32 = 6;
+    /// Bytes up to the end of the source port, behind Ethernet and IPv4 headers.
+    const SOURCE_PORT: u64 = 34;
+    const SCATTER: [u64; 10] = [
+        0x16bf,                           // r6 = r1
+        7 << 32 | 0x85,                   // r0 = get_prandom_u32()
+        0x6261,                           // r2 = data
+        4 << 16 | 0x6361,                 // r3 = data_end
+        0x24bf,                           // r4 = r2
+        (SOURCE_PORT + 2) << 32 | 0x0407, // r4 += what is written
+        1 << 16 | 0x342d,                 // beyond the end: out
+        SOURCE_PORT << 16 | 0x026b,       // the source port = r0
+        2 << 32 | 0xb7,                   // out: r0 = XDP_PASS
+        0x95,
+    ];
+    let license = c"GPL";
+    let (instructions, license) = (SCATTER.as_ptr() as u64, license.as_ptr() as u64);
+    let mut attribute = [
+        XDP,
+        SCATTER.len() as u32,
+        instructions as u32,
+        (instructions >> 32) as u32,
+        license as u32,
+        (license >> 32) as u32,
+    ];
+    descriptor(LOAD, &mut attribute).context("load an XDP program (needs root)")
+}
+
 /// Loads a TC program that does nothing but go on: what a test run costs by itself.
 pub fn load_empty() -> Result<OwnedFd> {
     /// `BPF_PROG_TYPE_SCHED_CLS`.

@@ -2,18 +2,17 @@
 use super::{
     measure::{Cost, Round},
     network::ip,
+    storm::{self, Storm},
 };
 use crate::test_run;
 use anyhow::{Context as _, Result, bail};
 use probe_user::datapath::{btf::Btf, load::Datapath};
 use std::{
     io,
-    net::{Ipv4Addr, UdpSocket},
-    ops::Range,
-    os::fd::{AsFd, AsRawFd as _},
+    net::UdpSocket,
+    os::fd::AsFd,
     process::{Command, Stdio},
     thread,
-    time::Instant,
 };
 
 /// The most that a drop may cost, in nanoseconds over an empty program at the same tracepoint.
@@ -22,10 +21,6 @@ pub const LIMIT: f64 = 150.0;
 /// Drops of a round.
 const DROPS: usize = 5_000;
 const ROUNDS: usize = 15;
-/// Drops of each of the two threads of a storm, per round.
-const STORM_DROPS: usize = 200_000;
-/// Their destinations, which [`filter`] discards.
-const STORM_PORTS: Range<u16> = 20_000..60_000;
 
 /// Discarded by a filter on their way out, or refused because nobody listens.
 const FILTERED: &str = "127.0.0.1:77";
@@ -63,9 +58,10 @@ pub fn measure(datapath: &mut Datapath) -> Result<Measured> {
         flooding.join().map_err(|_| anyhow::anyhow!("the flood panicked"))?
     };
     costs.push(("drop-not-ours", rounds(datapath, &empty, foreign)?));
-    let mut rates = Vec::new();
-    costs.push(("drop-storm", rounds(datapath, &empty, || storm(&mut rates))?));
-    Ok(Measured { costs, storm_rate: rates.into_iter().fold(0.0, f64::max) })
+    nft(storm::FILTER)?;
+    let mut storm = Storm::new()?;
+    costs.push(("drop-storm", rounds(datapath, &empty, || storm.rage())?));
+    Ok(Measured { costs, storm_rate: storm.rate() })
 }
 
 fn rounds(datapath: &mut Datapath, empty: &impl AsFd, mut drops: impl FnMut() -> Result<()>) -> Result<Cost> {
@@ -88,38 +84,14 @@ fn rounds(datapath: &mut Datapath, empty: &impl AsFd, mut drops: impl FnMut() ->
 
 /// Discards UDP to a port in the calling thread's namespace, a policy that has nothing to do with sizes.
 fn filter() -> Result<()> {
-    let rules = "table inet bench { chain output { type filter hook output priority 0; udp dport 77 drop; udp dport 20000-59999 drop; }; }";
+    nft("table inet bench { chain output { type filter hook output priority 0; udp dport 77 drop; }; }")
+}
+
+fn nft(rules: &str) -> Result<()> {
     let status = Command::new("nft").arg(rules).stdin(Stdio::null()).status();
     if !status.context("run nft (package nftables)")?.success() {
         bail!("nft {rules}");
     }
-    Ok(())
-}
-
-/// Policy drops as fast as two threads send, each packet of another flow: none is counted together with others.
-fn storm(rates: &mut Vec<f64>) -> Result<()> {
-    let begin = Instant::now();
-    let namespace = std::fs::File::open("/proc/thread-self/ns/net")?;
-    let send = || -> Result<()> {
-        // SAFETY: no memory is involved; the thread ends with the storm.
-        if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
-            return Err(io::Error::last_os_error()).context("the namespace of the bench");
-        }
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        for number in 0..STORM_DROPS {
-            let port = STORM_PORTS.start + (number % usize::from(STORM_PORTS.end - STORM_PORTS.start)) as u16;
-            let _ = socket.send_to(&[0; 100], (Ipv4Addr::LOCALHOST, port));
-        }
-        Ok(())
-    };
-    thread::scope(|scope| -> Result<()> {
-        let threads = [scope.spawn(send), scope.spawn(send)];
-        for one in threads {
-            one.join().map_err(|_| anyhow::anyhow!("the storm panicked"))??;
-        }
-        Ok(())
-    })?;
-    rates.push(2.0 * STORM_DROPS as f64 / begin.elapsed().as_secs_f64());
     Ok(())
 }
 
