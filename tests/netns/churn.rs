@@ -72,6 +72,7 @@ fn come_and_go(network: &Network, probe: &Probe, batch: usize) -> Result<()> {
 }
 
 #[test]
+#[ignore = "takes a minute: cargo test --test netns churn -- --ignored"]
 fn two_hundred_pods_leave_nothing_behind() -> Result<()> {
     let network = Plan::new().pod(Pod::routed("stays")).build()?;
     let probe = Run::watch(network.node()).start()?;
