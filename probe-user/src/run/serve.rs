@@ -79,7 +79,7 @@ fn configuration(arguments: &ServeArguments) -> anyhow::Result<ServeConfig> {
 
 /// Who is told of causes.
 fn receivers(config: &ServeConfig) -> anyhow::Result<Vec<Receiver>> {
-    let node = system::node_name();
+    let node = config.places.node.clone().unwrap_or_else(system::node_name);
     let mut receivers = Vec::new();
     if config.kubernetes_events {
         receivers.push(post::kubernetes(node.clone())?);
