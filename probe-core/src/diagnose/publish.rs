@@ -10,7 +10,6 @@ use crate::model::finding::{
     Cause, Certainty, Counts, Direction, Finding, FlowReport, Impact, Kind, Limit, LimitAt, LimitHow,
     Outcome, Severity, State,
 };
-use crate::model::pod::Pod;
 use crate::model::topology::Topology;
 use crate::model::{SECOND, Time};
 
@@ -58,7 +57,7 @@ pub(super) fn finding(
         direction: Some(fault.key.direction),
         limit: fault.limit.clone(),
         outcome: judgement.outcome,
-        flows: flow_reports(topology, fault, now),
+        flows: flow_reports(fault, now),
         counts: counts(fault),
         first_seen: fault.first_seen,
         last_seen: fault.last_seen,
@@ -71,16 +70,15 @@ pub(super) fn finding(
     })
 }
 
-fn flow_reports(topology: &Topology, fault: &Fault, now: Time) -> Vec<FlowReport> {
-    let name = |address| topology.pod_with_address(address).map(Pod::display_name);
+fn flow_reports(fault: &Fault, now: Time) -> Vec<FlowReport> {
     let mut flows: Vec<FlowReport> = fault
         .flows
         .values()
         .map(|flow| FlowReport {
             flow: flow.flow,
             nat: None,
-            src_name: name(flow.flow.src),
-            dst_name: name(flow.flow.dst),
+            src_name: None,
+            dst_name: None,
             packets: flow.packets,
             largest_packet: flow.largest,
             df: flow.df,

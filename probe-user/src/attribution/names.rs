@@ -101,6 +101,7 @@ impl PodNames {
     /// Names whoever is at the ends of a finding's flows: pods on the host's network by their sockets, and what the
     /// cluster knows and the node does not.
     pub fn name_ends(&mut self, finding: &mut Finding, topology: &Topology) {
+        let here = |address| topology.pod_with_address(address).map(Pod::display_name);
         for report in &mut finding.flows {
             if topology.is_own_address(report.flow.src) {
                 report.src_name = Some(self.name_here(&report.flow));
@@ -113,8 +114,9 @@ impl PodNames {
                 (&mut report.dst_name, report.flow.dst, inside.dst),
             ] {
                 if name.is_none() {
-                    let party = self.cluster.party(address).or_else(|| self.cluster.party(translated));
-                    *name = party.map(|party| party.to_string());
+                    let elsewhere = |address| Some(self.cluster.party(address)?.to_string());
+                    *name = [address, translated].into_iter().find_map(here);
+                    *name = name.take().or_else(|| [address, translated].into_iter().find_map(elsewhere));
                 }
             }
         }
