@@ -3,6 +3,7 @@
 //! Decoding is total: no bytes panic it. What is not understood is an [`UndecodableRecord`], which the caller counts
 //! by its [`UndecodableRecord::name`].
 
+mod captured;
 mod cursor;
 #[cfg(test)]
 mod frames;
@@ -13,6 +14,7 @@ mod record;
 mod tcp_hole;
 pub mod tunnel;
 
+pub use captured::{Captured, MAX_CAPTURED, captured};
 pub use pod_settings::{NetnsSettings, SettingsLayout, is_last_of_settings, pod_settings};
 pub use tcp_hole::tcp_hole;
 

@@ -1,12 +1,14 @@
 //! The command line. Every option has an environment variable; a flag wins over it.
+mod bundle;
 mod serve;
 
+pub use bundle::BundleArguments;
 pub use serve::ServeArguments;
 
 use crate::attribution::sources::Places;
 use crate::config::{
-    CheckConfig, HistogramConfig, PathConfig, PodPattern, PodsConfig, RecordConfig, ReplayConfig, Selection,
-    WatchConfig,
+    CaptureConfig, CheckConfig, HistogramConfig, PathConfig, PodPattern, PodsConfig, RecordConfig,
+    ReplayConfig, Selection, WatchConfig,
 };
 use clap::builder::{BoolishValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -49,6 +51,10 @@ pub enum Command {
     ///
     /// Exit status: as that of the observation; 2 if the file cannot be read or is no recording.
     Replay(ReplayArguments),
+    /// One archive for a ticket: what `check` tells, links, routes and learned path MTUs, and the evidence of some seconds.
+    ///
+    /// Exit status: as that of `check` and `watch`; 2 nothing useful could be read, or the file cannot be written.
+    Bundle(BundleArguments),
     /// The largest packet that reaches a destination, searched with probes from inside a pod's network namespace.
     ///
     /// Exit status: 0 the path carries what the sender can send, or the sender is told of less; 1 larger packets vanish
@@ -83,6 +89,14 @@ pub struct WatchArguments {
     /// Put pseudonyms in the place of names and addresses in the recording, the same for the same everywhere.
     #[arg(long, env = "MTUPROBE_REDACT", requires = "record", value_parser = BoolishValueParser::new())]
     redact: bool,
+
+    /// Write the packets that are too big and the ICMP errors about them to this file, as pcapng for Wireshark.
+    #[arg(long, env = "MTUPROBE_PCAP", value_name = "FILE")]
+    pcap: Option<PathBuf>,
+
+    /// Bytes of each packet in that file, from its IP header on, at most 192; default: its headers.
+    #[arg(long, env = "MTUPROBE_SNAPLEN", value_name = "BYTES", requires = "pcap")]
+    snaplen: Option<u32>,
 }
 
 /// Options of `pods`.
@@ -397,7 +411,7 @@ impl WatchArguments {
 
 impl From<WatchArguments> for WatchConfig {
     fn from(arguments: WatchArguments) -> Self {
-        let WatchArguments { output, observe, hook, record, redact } = arguments;
+        let WatchArguments { output, observe, hook, record, redact, pcap, snaplen } = arguments;
         let output = match output {
             WatchForm::Auto | WatchForm::Text => Some(OutputForm::Text),
             WatchForm::Json => Some(OutputForm::Json),
@@ -412,6 +426,7 @@ impl From<WatchArguments> for WatchConfig {
             min_severity: observe.show.min_severity.into(),
             hook,
             record: record.map(|file| RecordConfig { file, redact }),
+            capture: pcap.map(|file| CaptureConfig { file, snaplen }),
         }
     }
 }
@@ -433,6 +448,7 @@ impl From<HistogramArguments> for HistogramConfig {
             min_severity: Severity::Info,
             hook,
             record: None,
+            capture: None,
         };
         Self { observe, form: output, interval, compare }
     }
@@ -481,7 +497,8 @@ mod tests {
     fn watch(arguments: &[&str]) -> Result<WatchConfig, clap::Error> {
         match Cli::try_parse_from([&["mtuprobe", "watch"], arguments].concat())?.command {
             Command::Watch(watch) => Ok(watch.into()),
-            Command::Check(_)
+            Command::Bundle(_)
+            | Command::Check(_)
             | Command::Serve(_)
             | Command::Histogram(_)
             | Command::Replay(_)

@@ -34,6 +34,30 @@ pub struct PodsConfig {
     pub places: Places,
 }
 
+/// What `watch --pcap` was asked to do.
+#[derive(Clone, Debug)]
+pub struct CaptureConfig {
+    /// Where packets are written to.
+    pub file: PathBuf,
+    /// Bytes of each from its network header on; `None` is its headers.
+    pub snaplen: Option<u32>,
+}
+
+/// What `bundle` was asked to do.
+#[derive(Clone, Debug)]
+pub struct BundleConfig {
+    /// The archive; `None` is a name of node and time.
+    pub file: Option<PathBuf>,
+    /// Names and addresses get pseudonyms.
+    pub redact: bool,
+    /// How long is observed.
+    pub duration: Option<Duration>,
+    /// Which pods and interfaces.
+    pub selection: Selection,
+    /// Where names come from.
+    pub places: Places,
+}
+
 /// What `check` was asked to do.
 #[derive(Clone, Debug)]
 pub struct CheckConfig {
@@ -111,4 +135,6 @@ pub struct WatchConfig {
     pub hook: HookChoice,
     /// Where the evidence is written to as well.
     pub record: Option<RecordConfig>,
+    /// Where packets are written to as well.
+    pub capture: Option<CaptureConfig>,
 }

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => run::serve(*arguments).map(|()| run::Verdict::Quiet),
         Command::Histogram(arguments) => run::histogram(arguments.into()).map(|()| run::Verdict::Quiet),
         Command::Check(arguments) => run::check(&arguments.into()),
+        Command::Bundle(arguments) => run::bundle(&arguments.into()),
         Command::Replay(arguments) => run::replay(&arguments.into()),
         Command::Path(arguments) => run::path(&arguments.into()),
         Command::Pods(arguments) => run::pods(&arguments.into()).map(|()| run::Verdict::Quiet),

@@ -1,5 +1,6 @@
 //! What is told, and the forms it is told in.
 
+pub mod archive;
 pub mod check;
 pub mod complaint;
 pub mod evidence;
@@ -8,6 +9,7 @@ pub mod histogram;
 pub mod json_lines;
 pub mod notice;
 pub mod path;
+pub mod pcapng;
 pub mod pods;
 #[cfg(test)]
 pub(crate) mod sample;

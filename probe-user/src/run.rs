@@ -2,6 +2,8 @@
 
 mod absence;
 mod attachments;
+mod bundle;
+mod capture;
 mod check;
 mod companion;
 mod evidence;
@@ -25,6 +27,7 @@ mod verdict;
 mod visits;
 mod voice;
 
+pub use bundle::bundle;
 pub use check::check;
 pub use explain::explain;
 pub use histogram::histogram;
@@ -43,9 +46,10 @@ use crate::datapath::links::LinksUpdate;
 use crate::output::terminal::device;
 use crate::output::wall_clock::{WallClock, monotonic_now};
 use anyhow::{Context as _, bail};
+use capture::Capture;
 use companion::{Alone, Companion};
 use live::Live;
-use observation::{Observation, Progress};
+use observation::{Files, Observation, Progress};
 use probe_core::model::nat::NatEntry;
 use recorded::RecordFile;
 use signals::Signals;
@@ -98,15 +102,31 @@ pub fn watch(form: WatchForm, config: WatchConfig) -> anyhow::Result<Verdict> {
 
 /// Observes, and lets somebody look on.
 fn observe_with(config: WatchConfig, companion: impl Companion) -> anyhow::Result<Verdict> {
+    let record = config.record.as_ref().map(RecordFile::create).transpose()?;
+    observe_recorded(config, companion, record)
+}
+
+/// The same, with a file for the evidence that is open already.
+fn observe_recorded(
+    config: WatchConfig,
+    companion: impl Companion,
+    record: Option<RecordFile>,
+) -> anyhow::Result<Verdict> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("start the asynchronous runtime")?;
-    runtime.block_on(observe(config, companion))
+    runtime.block_on(observe(config, companion, record))
 }
 
-async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::Result<Verdict> {
-    let record = config.record.as_ref().map(RecordFile::create).transpose()?;
+async fn observe(
+    config: WatchConfig,
+    mut companion: impl Companion,
+    record: Option<RecordFile>,
+) -> anyhow::Result<Verdict> {
+    let clock = WallClock::now();
+    let capture = config.capture.as_ref().map(|config| Capture::create(config, clock)).transpose()?;
+    let files = Files { record, capture };
     let (report_sender, reports) = mpsc::unbounded_channel();
     let (other_sender, mut others) = mpsc::unbounded_channel();
     let mut feed = TopologyFeed::start()?;
@@ -125,12 +145,12 @@ async fn observe(config: WatchConfig, mut companion: impl Companion) -> anyhow::
     let (opened, attacher) = opening::open(&config, topology, report_sender)?;
     // Loading does not look for signals: until here one ends the process at once, and nothing stays behind.
     let signals = Signals::listen(companion.takes_hang_up()).context("listen to signals")?;
-    let (selection, clock) = (&config.selection, WallClock::now());
+    let selection = &config.selection;
     let voice = match companion.writer() {
         Some(writer) => Voice::through(writer, selection, config.min_severity, clock),
         None => Voice::new(config.output, selection, config.min_severity, clock),
     };
-    let mut observation = Observation::new(config, opened, names, record, voice, other_sender)?;
+    let mut observation = Observation::new(config, opened, names, files, voice, other_sender)?;
     let mut inputs = Inputs { signals, reports, others, feed, ticks: ticks(), end: None };
 
     let mut began = false;

@@ -7,6 +7,7 @@ mod bridge_mtu_mismatch;
 mod check;
 mod churn;
 mod doubts;
+mod evidence_files;
 mod filters;
 mod floor;
 mod fragments_lost;

@@ -41,7 +41,7 @@ const PROGRAMS: [Requirement; 6] = [
 ];
 
 /// Programs that only the tests call, too large to install for a demo.
-const TEST_PROGRAMS: [Requirement; 6] = [
+const TEST_PROGRAMS: [Requirement; 8] = [
     Requirement {
         program: "prometheus",
         package: "prometheus",
@@ -56,6 +56,8 @@ const TEST_PROGRAMS: [Requirement; 6] = [
         why: "makes the certificate of a server in the tests",
     },
     Requirement { program: "python3", package: "python3", why: "is that server" },
+    Requirement { program: "tshark", package: "tshark", why: "reads packet files in the tests" },
+    Requirement { program: "capinfos", package: "wireshark-common", why: "tells what is in a packet file" },
 ];
 
 /// Installs what only the tests need and is missing.

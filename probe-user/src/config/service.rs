@@ -147,6 +147,7 @@ impl ServeConfig {
             min_severity: Severity::Info,
             hook: self.hook,
             record: None,
+            capture: None,
         }
     }
 

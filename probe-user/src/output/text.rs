@@ -43,6 +43,11 @@ impl<W: Write> Text<W> {
         Self { stream, clock, context, repetitions, tells_events: true }
     }
 
+    /// What the lines go to.
+    pub fn stream_mut(&mut self) -> &mut W {
+        &mut self.stream
+    }
+
     /// The summary alone, at the end: somebody else showed what came before.
     pub fn of_the_end(stream: W, clock: WallClock) -> Self {
         Self { tells_events: false, ..Self::new(stream, clock) }

@@ -20,6 +20,21 @@ use std::io::{self, Write};
 /// Nothing useful could be read, or the stream cannot be written to.
 pub fn check(config: &CheckConfig) -> anyhow::Result<Verdict> {
     let clock = WallClock::now();
+    let (checked, verdict) = checked(config)?;
+    let selection = &config.selection;
+    let mut stream = io::BufWriter::new(io::stdout().lock());
+    let written = match config.output {
+        OutputForm::Json => check::json_lines(&checked, selection, clock, &mut stream),
+        OutputForm::Auto | OutputForm::Text => check::text(&checked, selection, clock, &mut stream),
+    };
+    match written.and_then(|()| stream.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("write the results"),
+        Ok(()) | Err(_) => Ok(verdict),
+    }
+}
+
+/// Reads and computes.
+pub(super) fn checked(config: &CheckConfig) -> anyhow::Result<(Checked, Verdict)> {
     let begin = monotonic_now();
     let mut survey = survey::read(&config.selection, &config.places)?;
     survey.node = with_uplinks(survey.node, &config.selection);
@@ -57,13 +72,5 @@ pub fn check(config: &CheckConfig) -> anyhow::Result<Verdict> {
         reaches,
         findings,
     };
-    let mut stream = io::BufWriter::new(io::stdout().lock());
-    let written = match config.output {
-        OutputForm::Json => check::json_lines(&checked, selection, clock, &mut stream),
-        OutputForm::Auto | OutputForm::Text => check::text(&checked, selection, clock, &mut stream),
-    };
-    match written.and_then(|()| stream.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("write the results"),
-        Ok(()) | Err(_) => Ok(loud.verdict()),
-    }
+    Ok((checked, loud.verdict()))
 }

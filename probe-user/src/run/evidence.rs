@@ -2,7 +2,7 @@
 use crate::datapath::counters::Skip;
 use crate::datapath::load::{Datapath, DatapathError};
 use crate::datapath::locations::{Reasons, class_of};
-use probe_core::decode::{KernelNames, Record, decode};
+use probe_core::decode::{Captured, KernelNames, Record, captured, decode};
 use probe_core::model::Time;
 use probe_core::model::event::{Event, Lost};
 use std::collections::{BTreeMap, HashMap};
@@ -37,13 +37,17 @@ impl KernelNames for Names<'_> {
 }
 
 impl Evidence {
-    /// The events that came since the last call; code locations that the kernel side asks about are answered.
-    pub fn drain(&mut self, datapath: &mut Datapath) -> Result<Vec<Event>, DatapathError> {
+    /// The events that came since the last call, and the packets that they brought along; code locations that the kernel
+    /// side asks about are answered.
+    pub fn drain(
+        &mut self,
+        datapath: &mut Datapath,
+    ) -> Result<Vec<(Event, Option<Captured>)>, DatapathError> {
         let mut events = Vec::new();
         for bytes in datapath.ring().drain(BATCH) {
             let names = Names { reasons: datapath.reasons(), symbols: &self.symbols };
             match decode(&bytes, &names) {
-                Ok(Record::Event(event)) => events.push(event),
+                Ok(Record::Event(event)) => events.push((event, captured(&bytes))),
                 Ok(Record::Location(location)) => {
                     datapath.set_location_class(location.address, class_of(&location.symbol))?;
                     self.symbols.insert(location.address, location.symbol);

@@ -5,6 +5,7 @@ mod view;
 use super::Input;
 use super::absence::no_pod;
 use super::attachments::{self, Attachments};
+use super::capture::Capture;
 use super::evidence::Evidence;
 use super::namespaces::Namespaces;
 use super::nat::NatReader;
@@ -59,6 +60,13 @@ enum Phase {
     Running,
 }
 
+/// Files that are open before there is anything to write: what is wrong with them is told at once.
+#[derive(Default)]
+pub(super) struct Files {
+    pub record: Option<RecordFile>,
+    pub capture: Option<Capture>,
+}
+
 /// The state of an observation.
 pub(super) struct Observation {
     config: WatchConfig,
@@ -73,6 +81,7 @@ pub(super) struct Observation {
     nat: NatReader,
     visits: Visits,
     diagnoser: RecordedDiagnoser,
+    capture: Option<Capture>,
     tracepoints: Vec<Tracepoint>,
     phase: Phase,
     /// Loading began.
@@ -92,13 +101,14 @@ impl Observation {
         config: WatchConfig,
         opened: Opened,
         names: PodNames,
-        record: Option<RecordFile>,
+        files: Files,
         voice: Voice,
         inputs: UnboundedSender<Input>,
     ) -> anyhow::Result<Self> {
         let senses = senses::relied_on(&opened.tracepoints);
         let mut observation = Self {
-            diagnoser: RecordedDiagnoser::new(senses, record, voice.clock())?,
+            diagnoser: RecordedDiagnoser::new(senses, files.record, voice.clock())?,
+            capture: files.capture,
             voice,
             config,
             datapath: opened.datapath,
@@ -126,9 +136,7 @@ impl Observation {
 
     /// Reads the ring and the clock.
     pub fn handle_tick(&mut self, now: Time, attacher: &Attacher) -> anyhow::Result<Progress> {
-        for event in self.evidence.drain(&mut self.datapath)? {
-            self.diagnoser.handle_event(now, event);
-        }
+        self.drain(now)?;
         if self.next_counters <= now {
             self.next_counters = now + COUNTERS_PERIOD;
             for lost in self.evidence.lost(now, &self.datapath)? {
@@ -168,9 +176,7 @@ impl Observation {
     ) -> anyhow::Result<Progress> {
         self.links_read += 1;
         // What was seen of links that are going belongs to the topology that still has them.
-        for event in self.evidence.drain(&mut self.datapath)? {
-            self.diagnoser.handle_event(now, event);
-        }
+        self.drain(now)?;
         let mut topology = with_uplinks(links.topology, &self.config.selection);
         self.settings.fill(now, &mut topology);
         self.names.fill(now, &mut topology, &links.removed);
@@ -280,9 +286,7 @@ impl Observation {
 
     /// Tells the summary.
     pub fn end(&mut self, now: Time) -> anyhow::Result<Verdict> {
-        for event in self.evidence.drain(&mut self.datapath)? {
-            self.diagnoser.handle_event(now, event);
-        }
+        self.drain(now)?;
         self.evidence.count_held_back(&self.datapath)?;
         for lost in self.evidence.lost(now, &self.datapath)? {
             self.diagnoser.handle_event(now, Event::Lost(lost));
@@ -305,7 +309,24 @@ impl Observation {
             lost: self.lost_in_all(),
         };
         self.tell(Message::Summary(summary))?;
+        if let Some(capture) = &mut self.capture {
+            capture.finish();
+        }
         Ok(self.voice.verdict())
+    }
+
+    /// Takes in what the ring has.
+    fn drain(&mut self, now: Time) -> anyhow::Result<()> {
+        for (event, captured) in self.evidence.drain(&mut self.datapath)? {
+            if let (Some(capture), Some(captured)) = (&mut self.capture, captured) {
+                capture.take(captured, &event, self.diagnoser.topology());
+            }
+            self.diagnoser.handle_event(now, event);
+        }
+        if let Some(capture) = &mut self.capture {
+            capture.advance(now);
+        }
+        Ok(())
     }
 
     /// Tells what there is to tell, and moves the start on.
@@ -384,6 +405,9 @@ impl Observation {
 
     fn tell(&mut self, message: Message) -> anyhow::Result<()> {
         self.diagnoser.record_message(&message);
+        if let Some(capture) = &mut self.capture {
+            capture.hear(&message);
+        }
         self.voice.tell(message)
     }
 

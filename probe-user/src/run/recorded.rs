@@ -46,6 +46,13 @@ impl RecordFile {
     }
 }
 
+impl RecordFile {
+    /// A file that is open already.
+    pub fn of(name: String, file: File, veil: Veil) -> Self {
+        Self { name, stream: BufWriter::new(file), veil }
+    }
+}
+
 impl RecordedDiagnoser {
     pub fn new(senses: Senses, file: Option<RecordFile>, clock: WallClock) -> anyhow::Result<Self> {
         let begin = |RecordFile { name, stream, veil }| {

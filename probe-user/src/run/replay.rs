@@ -1,13 +1,14 @@
 //! `replay`: recorded evidence through the diagnosis, as if it happened now.
 use super::Verdict;
 use super::voice::Voice;
-use crate::config::ReplayConfig;
+use crate::config::{ReplayConfig, Selection};
 use crate::output::evidence::{Entry, Reader};
-use crate::output::{Message, Summary};
+use crate::output::{Message, Summary, Writer};
 use anyhow::Context as _;
 use probe_core::diagnose::Diagnoser;
 use probe_core::model::Time;
 use probe_core::model::event::{Event, Lost};
+use probe_core::model::finding::Severity;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -21,6 +22,18 @@ pub fn replay(config: &ReplayConfig) -> anyhow::Result<Verdict> {
     let file = File::open(&config.file).with_context(about)?;
     let reader = Reader::new(BufReader::new(file)).with_context(about)?;
     let voice = Voice::new(Some(config.output), &config.selection, config.min_severity, reader.clock());
+    let diagnoser = Diagnoser::new(reader.senses());
+    Replay { voice, diagnoser, began: None, now: 0 }.run(reader, about)
+}
+
+/// Tells somebody else what a recording comes to.
+pub(super) fn replay_from(
+    reader: Reader<impl BufRead>,
+    writer: Box<dyn Writer>,
+    selection: &Selection,
+    about: impl Fn() -> String + Copy,
+) -> anyhow::Result<Verdict> {
+    let voice = Voice::through(writer, selection, Severity::Info, reader.clock());
     let diagnoser = Diagnoser::new(reader.senses());
     Replay { voice, diagnoser, began: None, now: 0 }.run(reader, about)
 }

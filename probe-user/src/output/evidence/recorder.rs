@@ -67,6 +67,11 @@ impl<W: Write> Recorder<W> {
         Ok(recorder)
     }
 
+    /// The stream with everything that was recorded, and the veil with all names that it has met.
+    pub fn into_parts(self) -> (W, Veil) {
+        (self.stream, self.veil)
+    }
+
     /// The stream, with everything that was recorded.
     #[cfg(test)]
     pub fn into_stream(self) -> W {

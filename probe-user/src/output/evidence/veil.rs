@@ -17,12 +17,12 @@ use std::hash::RandomState;
 use std::net::IpAddr;
 
 /// Lets everything through, or puts pseudonyms in the place of names and addresses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Veil {
     pseudonyms: Option<Pseudonyms>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Pseudonyms {
     key: RandomState,
     names: HashMap<(&'static str, String), String>,
@@ -43,6 +43,16 @@ impl Veil {
     /// Whether names and addresses get pseudonyms.
     pub fn is_closed(&self) -> bool {
         self.pseudonyms.is_some()
+    }
+
+    /// A node's name, which is known from here on.
+    pub fn node(&mut self, name: &str) -> String {
+        self.name("node", name)
+    }
+
+    /// A text for people or of JSON, whose names are those that were met before.
+    pub fn of_text(&self, text: &str) -> String {
+        self.text(text)
     }
 
     /// A name; the stem tells what it is of.
@@ -101,6 +111,18 @@ impl Pseudonyms {
     fn word(&self, word: &str) -> String {
         if let Ok(address) = word.parse() {
             return address::mixed(address, &self.key).to_string();
+        }
+        // A network, or an address with a port; a pod's name behind its namespace.
+        for separator in ['/', ':'] {
+            if let Some((first, second)) = word.rsplit_once(separator)
+                && !first.is_empty()
+                && !second.is_empty()
+            {
+                let is_whole = self.names.keys().any(|(_, name)| name == word);
+                if !is_whole {
+                    return format!("{}{separator}{}", self.word(first), self.word(second));
+                }
+            }
         }
         let known = self.names.iter().find(|((_, name), _)| name == word);
         known.map_or_else(|| word.to_owned(), |(_, pseudonym)| pseudonym.clone())
