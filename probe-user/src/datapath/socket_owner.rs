@@ -36,6 +36,8 @@ pub fn control_group_id(flow: &Flow) -> io::Result<Option<u64>> {
     let (source, destination) = if is_udp { (far, near) } else { (near, far) };
     (id.source_address, id.source_port) = source;
     (id.destination_address, id.destination_port) = destination;
+    // `INET_DIAG_NOCOOKIE`: whichever socket it is.
+    id.cookie = [0xff; 8];
     let request = InetRequest {
         family,
         protocol,
