@@ -36,7 +36,9 @@ pub(super) struct Sockets {
 impl Sockets {
     fn replace(&mut self, now: Time, read: NetnsSockets) {
         self.read.retain(|(netns, _), (time, _)| *netns != read.netns && *time + COMPARED >= now);
-        let entries = read.sockets.into_iter().map(|socket| ((read.netns, socket.flow), (now, socket)));
+        // What is acknowledged while it is being read came after this.
+        let time = read.began.unwrap_or(now);
+        let entries = read.sockets.into_iter().map(|socket| ((read.netns, socket.flow), (time, socket)));
         self.read.extend(entries);
     }
 
@@ -59,6 +61,7 @@ impl Sockets {
             // Not before: when exactly is not known.
             from: *time,
             until: *time,
+            is_exact: false,
             size: after.header_len + payload,
             whole: lost_nothing,
         })

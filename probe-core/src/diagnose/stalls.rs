@@ -56,9 +56,9 @@ struct Stall {
 
 impl Stall {
     /// What was acknowledged after this time proves something. A handshake must be later beyond doubt: the connection's
-    /// own is followed by its first segment at once.
-    fn earliest_proof(&self, size: u32) -> Time {
-        if size > HANDSHAKE { self.unsent } else { self.began }
+    /// own is followed by its first segment at once. So must what is not known to the moment.
+    fn earliest_proof(&self, entry: &Acknowledged) -> Time {
+        if entry.size > HANDSHAKE && entry.is_exact { self.unsent } else { self.began }
     }
 
     fn is_proved(&self) -> bool {
@@ -73,6 +73,8 @@ pub(super) struct Acknowledged {
     pub flow: Flow,
     pub from: Time,
     pub until: Time,
+    /// Whether `until` is when the last was acknowledged; else that came some time later.
+    pub is_exact: bool,
     pub size: u32,
     /// All that the connection sent meanwhile, and it repeated nothing.
     pub whole: bool,
@@ -154,6 +156,7 @@ impl Stalls {
             flow,
             from: event.time,
             until: event.time,
+            is_exact: true,
             size: HANDSHAKE,
             whole: false,
         });
@@ -174,6 +177,7 @@ impl Stalls {
             flow: event.flow,
             from,
             until,
+            is_exact: true,
             size,
             whole: event.total_retrans == 0,
         });
@@ -233,7 +237,7 @@ impl Stalls {
         let passed = acknowledged
             .iter()
             .filter(|entry| {
-                entry.until > stall.earliest_proof(entry.size)
+                entry.until > stall.earliest_proof(entry)
                     && entry.from <= stall.last
                     && entry.size < stall.segment
             })

@@ -44,6 +44,8 @@ pub struct TcpSocket {
 pub struct NetnsSockets {
     /// Inode of the network namespace.
     pub netns: u32,
+    /// When reading began; `None` if a recording does not tell.
+    pub began: Option<Time>,
     /// The connections.
     pub sockets: Vec<TcpSocket>,
 }

@@ -2,6 +2,7 @@
 use super::pod_namespace;
 use crate::datapath::links::visit;
 use crate::datapath::sock_diag::tcp_sockets;
+use crate::output::wall_clock::monotonic_now;
 use probe_core::model::pod::Pod;
 use probe_core::model::tcp_socket::NetnsSockets;
 use std::collections::BTreeSet;
@@ -18,10 +19,11 @@ pub fn connections(
     own: u32,
     remotes: &BTreeSet<IpAddr>,
 ) -> io::Result<Option<NetnsSockets>> {
+    let began = Some(monotonic_now());
     let Some(pod) = pod else {
-        return Ok(Some(NetnsSockets { netns: own, sockets: tcp_sockets(remotes)? }));
+        return Ok(Some(NetnsSockets { netns: own, began, sockets: tcp_sockets(remotes)? }));
     };
     let (Some(netns), Some(file)) = (pod.netns_inode, pod_namespace(pod)) else { return Ok(None) };
     let sockets = visit(&file, || tcp_sockets(remotes)).flatten()?;
-    Ok(Some(NetnsSockets { netns, sockets }))
+    Ok(Some(NetnsSockets { netns, began, sockets }))
 }

@@ -74,7 +74,7 @@ type Looks = std::iter::Peekable<std::vec::IntoIter<(Time, Vec<TcpSocket>)>>;
 
 fn look(diagnoser: &mut Diagnoser, looks: &mut Looks, until: Time) {
     while let Some((time, sockets)) = looks.next_if(|(time, _)| *time < until) {
-        diagnoser.handle_sockets(time, NetnsSockets { netns: POD1_NETNS, sockets });
+        diagnoser.handle_sockets(time, NetnsSockets { netns: POD1_NETNS, began: None, sockets });
     }
 }
 
@@ -90,6 +90,28 @@ fn a_long_lived_connection_whose_small_segments_pass_is_proof() {
     // One server of many behind that address may be dead.
     assert_eq!(finding.certainty, Certainty::Suspected);
     assert!(finding.explanation.contains("through 3 timeouts"), "{}", finding.explanation);
+}
+
+#[test]
+fn what_was_acknowledged_before_the_stall_proves_nothing_however_late_it_is_told() {
+    let mut diagnoser = diagnoser(node(1500));
+    let read = |began, sockets| NetnsSockets { netns: POD1_NETNS, began: Some(began), sockets };
+    let mut reads = vec![
+        // Read before anything stood still, and handed in long after.
+        (1500 * MS, read(500 * MS, vec![stalled(0), went_on(10, 300)])),
+        (2500 * MS, read(2500 * MS, vec![stalled(3), went_on(20, 300)])),
+    ]
+    .into_iter()
+    .peekable();
+    for offset in BACKOFF {
+        let time = SECOND + offset;
+        while let Some((time, read)) = reads.next_if(|(handed, _)| *handed < time) {
+            diagnoser.handle_sockets(time, read);
+        }
+        diagnoser.handle_event(time, retransmit(time, STALLED, 1500));
+    }
+    let findings = diagnoser.finish(10 * SECOND);
+    assert!(findings.iter().all(|finding| finding.outcome == Outcome::Latent), "{findings:#?}");
 }
 
 #[test]
@@ -178,7 +200,7 @@ fn a_socket_that_uses_a_smaller_path_mtu_was_told() {
             let drop = forward_drop(SECOND + offset, packet(met, 1500, 77, true), 1400);
             diagnoser.handle_event(SECOND + offset, crate::model::event::Event::Dropped(drop));
         }
-        let read = NetnsSockets { netns: POD1_NETNS, sockets: vec![sender(pmtu)] };
+        let read = NetnsSockets { netns: POD1_NETNS, began: None, sockets: vec![sender(pmtu)] };
         diagnoser.handle_sockets(5 * SECOND, read);
         let mut findings = diagnoser.finish(6 * SECOND);
         findings.retain(|finding| finding.outcome != Outcome::Latent);

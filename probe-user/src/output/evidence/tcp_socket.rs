@@ -28,6 +28,8 @@ mirror! {
 mirror! {
     NetnsSockets = tcp_socket::NetnsSockets {
         netns: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        began: Option<Time>,
         sockets: Vec<TcpSocket>,
     }
 }

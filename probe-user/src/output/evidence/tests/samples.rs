@@ -400,7 +400,7 @@ fn sockets() -> NetnsSockets {
         out_of_order: 2,
         window: 65_536,
     };
-    NetnsSockets { netns: 77, sockets: vec![socket] }
+    NetnsSockets { netns: 77, began: Some(5_000_000_000), sockets: vec![socket] }
 }
 
 fn learned() -> NetnsExceptions {
