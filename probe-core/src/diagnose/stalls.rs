@@ -443,7 +443,9 @@ impl Diagnoser {
             Filter::NotSeen => (Joint::SilentPath, LimitAt::Path, None, None, passed),
             Filter::Policy => return,
             Filter::BySize(drop) => {
-                let passed = self.stalls.passed_for_service(&flow, stall.segment, stall.began);
+                // The timer may have begun with the last acknowledgement, which proves nothing.
+                let since = stall.began + RTO_MIN;
+                let passed = self.stalls.passed_for_service(&flow, stall.segment, since);
                 let Some(passed) = passed else { return };
                 let place = format!("{} in {}", drop.reason, name_of(&drop.location));
                 let device = (!drop.device.is_empty()).then(|| drop.device.clone());
