@@ -73,6 +73,23 @@ fn findings(line: &str) -> Result<Vec<Finding>> {
     Ok(findings.iter().cloned().map(Finding::new).collect())
 }
 
+/// A line without the names of the ends of flows: a recording knows those of its pods only.
+fn nameless(line: &str) -> Result<Value> {
+    fn forget(value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                fields.retain(|name, _| name != "src_name" && name != "dst_name");
+                fields.values_mut().for_each(forget);
+            }
+            Value::Array(values) => values.iter_mut().for_each(forget),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut value = serde_json::from_str(line)?;
+    forget(&mut value);
+    Ok(value)
+}
+
 #[test]
 fn a_replay_says_the_very_same() -> Result<()> {
     let network = network()?;
@@ -83,7 +100,7 @@ fn a_replay_says_the_very_same() -> Result<()> {
     report.one(&deaf(&network, Family::V4))?;
     let (replayed, status) = replay(&recording.0)?;
     for (replayed, told) in replayed.iter().zip(report.stdout()) {
-        assert_eq!(replayed, told);
+        assert_eq!(nameless(replayed)?, nameless(told)?);
     }
     assert_eq!((replayed.len(), status), (report.stdout().len(), report.exit_status()));
     Ok(())
