@@ -1,6 +1,7 @@
 //! What the tests stand on: networks of namespaces, real traffic, and the real binary.
 pub mod attachment;
 pub mod bench;
+mod bpf_request;
 pub mod demo;
 pub mod frames;
 pub mod lesser_kernel;

@@ -1,9 +1,7 @@
 //! `BPF_PROG_TEST_RUN`: a loaded TC program on a frame of ours.
+use crate::bpf_request::{call, descriptor};
 use anyhow::{Context as _, Result, bail};
-use std::{
-    io,
-    os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd},
-};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 /// `BPF_PROG_TEST_RUN` of `bpf(2)`.
 const COMMAND: libc::c_long = 10;
@@ -136,18 +134,7 @@ pub fn run(program: &impl AsFd, frame: &Frame, repeat: u32) -> Result<Outcome> {
         ctx_in: (&raw const context) as u64,
         ..Attribute::default()
     };
-    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            COMMAND,
-            (&raw mut attribute).cast::<libc::c_void>(),
-            size_of::<Attribute>(),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error()).context("BPF_PROG_TEST_RUN (needs root)");
-    }
+    call(COMMAND, &mut attribute).context("BPF_PROG_TEST_RUN (needs root)")?;
     Ok(Outcome { verdict: attribute.retval as i32, nanoseconds: attribute.duration })
 }
 
@@ -166,18 +153,7 @@ pub fn inject(program: &impl AsFd, frame: &[u8], copies: u32) -> Result<()> {
         batch_size: BATCH,
         ..Attribute::default()
     };
-    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            COMMAND,
-            (&raw mut attribute).cast::<libc::c_void>(),
-            size_of::<Attribute>(),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error()).context("BPF_PROG_TEST_RUN with live frames (Linux 5.18)");
-    }
+    call(COMMAND, &mut attribute).context("BPF_PROG_TEST_RUN with live frames (Linux 5.18)")?;
     Ok(())
 }
 
@@ -261,24 +237,6 @@ pub fn attach_empty_tracepoint(type_number: u32) -> Result<(OwnedFd, OwnedFd)> {
     let mut attribute = [0, 0, program.as_raw_fd() as u32, 0];
     let link = descriptor(OPEN, &mut attribute).context("attach an empty tracepoint program")?;
     Ok((program, link))
-}
-
-/// A command of `bpf(2)` that makes a descriptor.
-fn descriptor(command: libc::c_long, attribute: &mut [u32]) -> Result<OwnedFd> {
-    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            attribute.as_mut_ptr().cast::<libc::c_void>(),
-            size_of_val(attribute),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    // SAFETY: a descriptor just made, nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(result as i32) })
 }
 
 /// Has the kernel count how long programs run, for as long as the descriptor lives.
@@ -365,17 +323,6 @@ fn query(program: &impl AsFd, info: &mut [u32; 64]) -> Result<()> {
         address as u32,
         (address >> 32) as u32,
     ];
-    // SAFETY: the attribute is as large as told, and what it points to outlives the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            INFO,
-            attribute.as_mut_ptr().cast::<libc::c_void>(),
-            size_of_val(&attribute),
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error()).context("BPF_OBJ_GET_INFO_BY_FD");
-    }
+    call(INFO, &mut attribute).context("BPF_OBJ_GET_INFO_BY_FD")?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The few requests of bpf(2) that this needs, by hand: the tests must not judge the product by its own library.
+use crate::bpf_request::{call, descriptor};
 use anyhow::{Context, Result, ensure};
 use std::ffi::CString;
 use std::io::Error;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::process::Command;
 
 /// Direction of a TCX hook.
@@ -368,17 +369,4 @@ fn info<T>(program: RawFd, head: &mut T) -> Result<()> {
         Info { descriptor: program as u32, length: size_of::<T>() as u32, pointer: (&raw mut *head) as u64 };
     call(OBJ_GET_INFO_BY_FD, &mut info).context("asking what a program is")?;
     Ok(())
-}
-
-fn descriptor<T>(command: i64, attribute: &mut T) -> std::io::Result<OwnedFd> {
-    let number = call(command, attribute)?;
-    // SAFETY: these commands return a new descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(number as RawFd) })
-}
-
-fn call<T>(command: i64, attribute: &mut T) -> std::io::Result<i64> {
-    // SAFETY: the attribute is a prefix of `union bpf_attr` of the length that is told; pointers in it are to
-    // values that live in the caller during the call.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attribute, size_of::<T>()) };
-    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
 }
