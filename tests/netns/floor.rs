@@ -55,6 +55,11 @@ fn what_a_kernel_lacks_is_named_with_the_object_and_the_way_out() -> Result<()> 
         Lack::Helper { program: "tc_ingress" },
         &["load program tc_ingress", "the verifier says", "unknown func bpf_fib_lookup"],
     )?;
+    // Told once, and not of each interface.
+    below(
+        Lack::Hooks,
+        &["No such file or directory", "a clsact qdisc", "this kernel has neither TCX nor clsact"],
+    )?;
     // Its types are hidden behind an empty file system, in a mount namespace of its own.
     let hide = "mount -t tmpfs none /sys/kernel/btf && exec \"$0\" \"$@\"";
     let without_types = Run::watch(network.node()).under(&["unshare", "--mount", "sh", "-c", hide]);

@@ -1,5 +1,5 @@
 //! A kernel with less in it than this one: what a program asks of bpf(2) is looked at first, and refused as a kernel would
-//! refuse it that lacks the thing.
+//! refuse it that lacks the thing. What it asks of netlink is made a request for something that no kernel has.
 //!
 //! By a seccomp filter that hands each call to its supervisor (`SECCOMP_RET_USER_NOTIF`), who lets the rest go on.
 use anyhow::{Context, Result, bail};
@@ -27,6 +27,8 @@ pub enum Lack {
     Tracing,
     /// TCX: the kernel does not know the type of attachment.
     Tcx,
+    /// TCX, and the qdisc clsact too.
+    Hooks,
 }
 
 /// The part of a request that is looked at: all that this needs lies in it.
@@ -44,6 +46,14 @@ const TCX: [u32; 2] = [46, 47];
 const LOG_LEVEL: usize = 24;
 const LOG_BUFFER: usize = 32;
 const PROGRAM_NAME: usize = 48;
+
+/// `RTM_NEWQDISC`, its place in a `struct nlmsghdr`, and as much of such a message as is looked at.
+const NEW_QDISC: u16 = 36;
+const MESSAGE_TYPE: usize = 4;
+const MESSAGE: usize = 128;
+/// The kind of a qdisc, and as long a one that no kernel has.
+const KIND: &[u8] = b"clsact\0";
+const NO_KIND: &[u8] = b"absent\0";
 
 /// What the verifier says of a helper that it does not know.
 const COMPLAINT: &[u8] = b"0: (85) call bpf_fib_lookup#69\nunknown func bpf_fib_lookup#69\n\0";
@@ -102,15 +112,19 @@ pub fn run(mut command: Command, lack: Lack) -> Result<Output> {
     Ok(output)
 }
 
-/// Puts the filter on the calling process: each bpf(2) goes to the supervisor.
+/// Puts the filter on the calling process: each bpf(2) and each sendto(2) goes to the supervisor.
 fn install() -> io::Result<()> {
     let statement = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let mut filter = [
         // The number of the call, the first member of `struct seccomp_data`.
         statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
         libc::sock_filter {
-            jf: 1,
+            jt: 1,
             ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_bpf as u32)
+        },
+        libc::sock_filter {
+            jf: 1,
+            ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_sendto as u32)
         },
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_USER_NOTIF),
         statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
@@ -183,6 +197,12 @@ fn supervise(listener: &OwnedFd, lack: Lack, over: &AtomicBool) -> Result<()> {
 
 /// The error number with which a call is answered; `None` if the kernel is to answer.
 fn refusal(call: &Notification, lack: Lack) -> Option<i32> {
+    if i64::from(call.number) == libc::SYS_sendto {
+        if lack == Lack::Hooks {
+            ask_for_nothing(call);
+        }
+        return None;
+    }
     let [command, address, ..] = call.arguments;
     if lack == Lack::Bpf {
         return Some(libc::ENOSYS);
@@ -203,9 +223,23 @@ fn refusal(call: &Notification, lack: Lack) -> Option<i32> {
             is_it
         }
         Lack::Tracing => command == PROG_LOAD && word(0) == TRACING,
-        Lack::Tcx => command == LINK_CREATE && TCX.contains(&word(8)),
+        Lack::Tcx | Lack::Hooks => command == LINK_CREATE && TCX.contains(&word(8)),
     };
     lacks.then_some(libc::EINVAL)
+}
+
+/// Has a request for a qdisc clsact ask for one that no kernel has.
+fn ask_for_nothing(call: &Notification) {
+    let [_, address, length, ..] = call.arguments;
+    let mut message = [0_u8; MESSAGE];
+    let message = &mut message[..MESSAGE.min(length as usize)];
+    copy(call.pid, address, message, Direction::Read);
+    let is_new_qdisc =
+        message.get(MESSAGE_TYPE..).is_some_and(|rest| rest.starts_with(&NEW_QDISC.to_ne_bytes()));
+    let kind = message.windows(KIND.len()).position(|window| window == KIND);
+    if let Some(kind) = kind.filter(|_| is_new_qdisc) {
+        copy(call.pid, address + kind as u64, &mut NO_KIND.to_vec(), Direction::Write);
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

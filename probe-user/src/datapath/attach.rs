@@ -89,6 +89,13 @@ pub enum Report {
         /// Operation, object and cause.
         why: String,
     },
+    /// The kernel has neither TCX nor clsact.
+    NoHooks {
+        /// The interface that it was tried on.
+        name: String,
+        /// What the kernel said.
+        cause: String,
+    },
     /// Something that is no interface's.
     Notice(String),
 }

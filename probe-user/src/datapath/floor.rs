@@ -156,6 +156,16 @@ pub fn of_hook_program(error: DatapathError) -> DatapathError {
     }
 }
 
+/// There is nowhere to put a program that sees packets.
+pub fn of_hooks(interface: String, cause: String) -> DatapathError {
+    DatapathError::BelowFloor {
+        operation: "attach",
+        object: interface,
+        cause,
+        lack: "this kernel has neither TCX nor clsact, without which no packet is seen".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

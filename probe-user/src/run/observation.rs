@@ -20,6 +20,7 @@ use crate::attribution::names::PodNames;
 use crate::attribution::sources::Answer;
 use crate::config::{Urgency, WatchConfig};
 use crate::datapath::attach::{Attacher, Report};
+use crate::datapath::floor;
 use crate::datapath::interfaces::Interfaces;
 use crate::datapath::links::LinksUpdate;
 use crate::datapath::load::{Datapath, Tracepoint};
@@ -279,6 +280,7 @@ impl Observation {
                 self.attachments.note_refused(ifindex);
                 self.failures.push(why);
             }
+            Report::NoHooks { name, cause } => return Err(floor::of_hooks(name, cause).into()),
             Report::Notice(notice) => complain(&notice),
         }
         self.advance(now, attacher)

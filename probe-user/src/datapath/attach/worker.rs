@@ -21,6 +21,8 @@ const DETACH_PAUSES: Duration = Duration::from_secs(3);
 enum Refusal {
     /// TCX is not in this kernel.
     NoTcx,
+    /// Neither the qdisc clsact nor a BPF filter for it is in this kernel, and its word.
+    NoClsact(String),
     /// The kernel said so.
     System(io::Error),
     /// Something else.
@@ -39,6 +41,8 @@ pub(super) struct Worker {
     paced: VecDeque<Request>,
     /// Until then RTNL is left to others.
     pause_until: Instant,
+    /// The kernel did not know TCX.
+    without_tcx: bool,
 }
 
 impl Worker {
@@ -53,6 +57,7 @@ impl Worker {
             urgent: VecDeque::new(),
             paced: VecDeque::new(),
             pause_until: Instant::now(),
+            without_tcx: false,
         }
     }
 
@@ -121,6 +126,7 @@ impl Worker {
             Policy::Auto => match self.attach_by_tcx(request, &name) {
                 Err(Refusal::NoTcx) => {
                     self.policy = Policy::Clsact;
+                    self.without_tcx = true;
                     self.attach_by_clsact(request)
                 }
                 result => result,
@@ -130,6 +136,7 @@ impl Worker {
             Ok(report) => report,
             // Whatever was said: the reason is that it is gone, or became another.
             Err(_) if interface_name(ifindex).is_none() => Report::Vanished { ifindex },
+            Err(Refusal::NoClsact(cause)) if self.without_tcx => Report::NoHooks { name, cause },
             Err(refusal) => Report::Failed { ifindex, why: format!("attach {name}: {}", refusal.text()) },
         }
     }
@@ -169,7 +176,10 @@ impl Worker {
         }
         let [ingress, egress] = programs.as_slice() else { return Err(Refusal::NoTcx) };
         let clsact = self.clsact()?;
-        match clsact.attach(ifindex, [ingress.as_fd(), egress.as_fd()], request.may_make_qdisc)? {
+        let outcome = clsact
+            .attach(ifindex, [ingress.as_fd(), egress.as_fd()], request.may_make_qdisc)
+            .map_err(Refusal::of_clsact)?;
+        match outcome {
             Outcome::Attached { notice } => {
                 self.attached.insert(ifindex, Mechanism::Clsact);
                 Ok(Report::Attached { ifindex, mechanism: Mechanism::Clsact, notice })
@@ -207,9 +217,17 @@ impl Worker {
 }
 
 impl Refusal {
+    /// A kind of qdisc or of classifier that the kernel does not know (`qdisc_create`, `tcf_proto_lookup_ops`).
+    fn of_clsact(error: NetlinkError) -> Self {
+        if error.errno() == Some(libc::ENOENT) { Self::NoClsact(error.to_string()) } else { error.into() }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::NoTcx => "this kernel has no TCX (Linux 6.6 and later); try --hook clsact".to_owned(),
+            Self::NoClsact(cause) => {
+                format!("{cause}: this kernel has no clsact (CONFIG_NET_CLS_ACT, CONFIG_NET_CLS_BPF)")
+            }
             Self::System(error) if matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES)) => {
                 "operation not permitted (needs CAP_BPF and CAP_NET_ADMIN)".to_owned()
             }
