@@ -33,7 +33,7 @@ pub use inside::inside;
 pub use monitor::{LinksResult, LinksUpdate, Monitor, MonitorOptions};
 pub use namespace_id::{NamespaceHandle, namespace_id};
 pub use route::locked_routes;
-pub use visit::visit;
+pub use visit::{tour, visit};
 pub use way_out::{WayOut, way_out};
 
 use netlink_packet_route::AddressFamily;

@@ -32,6 +32,8 @@ pub struct Checked {
     pub reaches: Vec<Reach>,
     /// What was found, as far as it is to be shown.
     pub findings: Vec<Finding>,
+    /// Findings of less severity than is to be shown.
+    pub hidden: usize,
 }
 
 impl Checked {

@@ -26,7 +26,32 @@ pub fn text(rule: &Rule, stream: &mut impl Write) -> io::Result<()> {
     for (index, reference) in rule.references.iter().enumerate() {
         paragraph(stream, if index == 0 { "references" } else { "" }, reference)?;
     }
+    for (index, link) in links(rule).iter().enumerate() {
+        paragraph(stream, if index == 0 { "links" } else { "" }, link)?;
+    }
     Ok(())
+}
+
+/// Where the RFC sections among the references can be read.
+fn links(rule: &Rule) -> Vec<String> {
+    rule.references.iter().flat_map(|reference| rfc_links(reference)).collect()
+}
+
+/// `RFC 4890 section 4.3.1 (…)` → `https://www.rfc-editor.org/rfc/rfc4890#section-4.3.1`.
+fn rfc_links(reference: &str) -> Vec<String> {
+    let is_number = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+    let bare = |word: &str| word.trim_end_matches([',', ';', ':', ')', '.']).to_owned();
+    let words: Vec<&str> = reference.split(' ').collect();
+    let link = |window: &[&str]| match window {
+        ["RFC", number, "section", section, ..] if is_number(section) => {
+            Some(format!("https://www.rfc-editor.org/rfc/rfc{}#section-{}", bare(number), bare(section)))
+        }
+        ["RFC", number, ..] if is_number(number) => {
+            Some(format!("https://www.rfc-editor.org/rfc/rfc{}", bare(number)))
+        }
+        _ => None,
+    };
+    (0..words.len()).filter_map(|from| link(words.get(from..)?)).collect()
 }
 
 /// A line for each rule.
@@ -50,6 +75,7 @@ struct Explanation<'a> {
     proof: &'a str,
     remedy: &'a str,
     references: &'a [&'a str],
+    links: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +100,7 @@ pub fn json_lines(rules: &[&Rule], stream: &mut impl Write) -> io::Result<()> {
             proof: rule.proof,
             remedy: rule.remedy,
             references: rule.references,
+            links: links(rule),
         })?;
         writeln!(stream, "{line}")?;
     }
@@ -113,6 +140,19 @@ mod tests {
         let mut stream = Vec::new();
         write(&mut stream).expect("a vector takes everything");
         String::from_utf8(stream).expect("UTF-8")
+    }
+
+    #[test]
+    fn rfc_sections_are_linked() {
+        let rfc = |rest: &str| format!("https://www.rfc-editor.org/rfc/rfc{rest}");
+        assert_eq!(
+            rfc_links("RFC 8201 section 4, RFC 4821 and RFC 8899 (discovery)"),
+            [rfc("8201#section-4"), rfc("4821"), rfc("8899")]
+        );
+        assert_eq!(rfc_links("is_skb_forwardable, ip_forward"), Vec::<String>::new());
+        for rule in RULES {
+            assert!(!links(rule).is_empty(), "{:?} has no RFC section", rule.kind);
+        }
     }
 
     #[test]

@@ -60,7 +60,9 @@ pub(super) fn checked(config: &CheckConfig) -> anyhow::Result<(Checked, Verdict)
     });
     let mut loud = LoudFindings::default();
     findings.iter().for_each(|finding| loud.note(finding));
+    let found = findings.len();
     findings.retain(|finding| finding.severity >= config.min_severity);
+    let hidden = found - findings.len();
 
     let checked = Checked {
         time: now,
@@ -71,6 +73,7 @@ pub(super) fn checked(config: &CheckConfig) -> anyhow::Result<(Checked, Verdict)
         survey,
         reaches,
         findings,
+        hidden,
     };
     Ok((checked, loud.verdict()))
 }

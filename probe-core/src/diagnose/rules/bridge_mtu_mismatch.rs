@@ -12,7 +12,11 @@ pub static RULE: Rule = Rule {
               ICMP error and without a counter, a vswitch likewise but for tx_errors of the port.",
     proof: "The bridge and its ports were read over netlink.",
     remedy: "Give the bridge, its ports and what is behind them the same MTU.",
-    references: &["br_dev_queue_push_xmit", "br_mtu_auto_adjust", "ovs_vport_send"],
+    references: &[
+        "RFC 2923 section 2.1 (black holes)",
+        "br_dev_queue_push_xmit, br_mtu_auto_adjust",
+        "ovs_vport_send",
+    ],
     tell: Teller::Latent(tell),
 };
 

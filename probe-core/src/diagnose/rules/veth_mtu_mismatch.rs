@@ -10,7 +10,7 @@ pub static RULE: Rule = Rule {
     meaning: "The two ends of a pod's veth have different MTUs. The receiving end drops larger packets without an ICMP error.",
     proof: "Both ends were read over netlink.",
     remedy: "Give both ends the same MTU.",
-    references: &["is_skb_forwardable", "veth_xmit"],
+    references: &["RFC 2923 section 2.1 (black holes)", "is_skb_forwardable, veth_xmit"],
     tell: Teller::Latent(tell),
 };
 

@@ -149,6 +149,7 @@ struct SummaryWire<'a> {
     kernel: &'a str,
     node: &'a str,
     findings: Vec<FindingWire<'a>>,
+    hidden: usize,
     packets_seen: u64,
     lost: BTreeMap<&'static str, u64>,
     checked: Counts,
@@ -216,6 +217,7 @@ fn summary(checked: &Checked, clock: WallClock) -> SummaryWire<'_> {
         kernel: &checked.kernel,
         node: &checked.node,
         findings: checked.findings.iter().map(|finding| FindingWire::new(finding, clock)).collect(),
+        hidden: checked.hidden,
         packets_seen: 0,
         lost: BTreeMap::new(),
         checked: Counts {

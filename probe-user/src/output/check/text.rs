@@ -55,7 +55,11 @@ pub fn text(
     add("icmp", error_drops(checked));
     text.push_str(&summary::numbered(&checked.findings, clock));
     text.push_str(&table::of_reaches(&checked.reaches));
-    if checked.findings.is_empty() {
+    if checked.hidden > 0 {
+        let word = if checked.hidden == 1 { "finding" } else { "findings" };
+        // Writing to a String cannot fail.
+        let _infallible = writeln!(text, "{} {word} of less severity not shown", checked.hidden);
+    } else if checked.findings.is_empty() {
         text.push_str(nothing(checked));
     }
     stream.write_all(text.as_bytes())

@@ -3,7 +3,7 @@ use crate::attribution::names::name_once;
 use crate::attribution::sources::Places;
 use crate::attribution::{learned_exceptions, pod_namespace, shown_settings};
 use crate::config::Selection;
-use crate::datapath::links::{Connection, Discovery, inside, pmtu_exceptions, visit};
+use crate::datapath::links::{Connection, Discovery, inside, pmtu_exceptions, tour};
 use crate::filters::{self, FiltersError};
 use crate::system::{CAP_NET_ADMIN, has_capability};
 use anyhow::Context as _;
@@ -16,6 +16,7 @@ use probe_core::model::survey::{Survey, Unseen};
 use probe_core::model::topology::Topology;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io;
 
 /// What a visit of a pod's namespace brings.
 struct Visit {
@@ -35,12 +36,23 @@ pub(super) fn read(selection: &Selection, places: &Places) -> anyhow::Result<Sur
     let mut reader = Reader { survey: Survey { node, ..Survey::default() }, unseen: BTreeMap::new() };
     reader.node();
     reader.pod_ends();
-    let pods: Vec<Pod> = reader.survey.node.pods.clone();
     let mut visited: BTreeSet<PodKey> = BTreeSet::new();
-    for pod in pods.iter().filter(|pod| selection.wants_pod(pod)) {
-        if visited.insert(pod.key()) {
-            reader.pod(pod, &own);
+    let mut stops: Vec<(Pod, u32)> = Vec::new();
+    for pod in reader.survey.node.pods.clone() {
+        if !selection.wants_pod(&pod) || !visited.insert(pod.key()) {
+            continue;
         }
+        match pod.netns_inode {
+            Some(inode) => stops.push((pod, inode)),
+            None => {
+                reader.miss("pods_inside", "no file and no process of their network namespaces is known", 1);
+            }
+        }
+    }
+    let seen = tour(&stops, |(pod, _)| pod_namespace(pod), |(_, inode)| look(*inode, &own))
+        .context("visit network namespaces")?;
+    for ((pod, inode), seen) in stops.iter().zip(seen) {
+        reader.pod(pod, *inode, seen);
     }
     let Reader { mut survey, unseen } = reader;
     survey.unseen = unseen.into_iter().map(|((what, why), pods)| Unseen { what, pods, why }).collect();
@@ -105,23 +117,20 @@ impl Reader {
         }
     }
 
-    fn pod(&mut self, pod: &Pod, own: &File) {
-        let Some(inode) = pod.netns_inode else {
-            self.miss("pods_inside", "no file and no process of their network namespaces is known", 1);
-            return;
-        };
-        let Some(file) = pod_namespace(pod) else {
-            let why = "their network namespaces cannot be opened (needs root, or CAP_SYS_PTRACE)";
-            self.miss("pods_inside", why, 1);
-            return;
-        };
-        let visit = match visit(&file, || look(inode, own)) {
-            Ok(visit) => visit,
-            Err(error) => {
+    /// Takes in what a visit brought; `None` if there was no way in.
+    fn pod(&mut self, pod: &Pod, inode: u32, seen: Option<io::Result<Visit>>) {
+        let visit = match seen {
+            None => {
+                let why = "their network namespaces cannot be opened (needs root, or CAP_SYS_PTRACE)";
+                self.miss("pods_inside", why, 1);
+                return;
+            }
+            Some(Err(error)) => {
                 let why = format!("enter their network namespaces: {error} (needs CAP_SYS_ADMIN)");
                 self.miss("pods_inside", why, 1);
                 return;
             }
+            Some(Ok(visit)) => visit,
         };
         match visit.topology {
             Ok(topology) => {
