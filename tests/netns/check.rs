@@ -1,5 +1,6 @@
 //! `mtuprobe check`: what it finds without any traffic, and where it must stay quiet.
 mod faults;
+mod many_pods;
 mod quiet;
 mod rights;
 
