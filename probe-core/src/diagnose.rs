@@ -20,6 +20,7 @@
 //! - `counters`: what namespaces and devices count themselves; `sockets`: what connections that stand still tell; `tally`:
 //!   what faults have come to, for whoever counts on.
 
+mod acknowledged;
 mod causes;
 mod changes;
 mod closing;

@@ -7,9 +7,10 @@
 //! and no better known. A second source is a socket whose other end is alive: data comes from it, or it has what was sent
 //! later.
 use super::Diagnoser;
+use super::acknowledged::{Acknowledged, Sizes};
 use super::exceptions::netns_of;
 use super::fault::{Fault, FaultKey, Joint};
-use super::stalls::Acknowledged;
+
 use crate::model::finding::Direction;
 use crate::model::flow::{Flow, Protocol};
 use crate::model::pod::PodKey;
@@ -52,9 +53,7 @@ impl Sockets {
         if segments == 0 {
             return None;
         }
-        // No segment can be smaller than the average of all that these bytes may have been in.
-        let average = u32::try_from(bytes.div_ceil(segments)).unwrap_or(u32::MAX);
-        let payload = average.min(before.mss.max(after.mss));
+        let sizes = Sizes::of(bytes, segments, before.mss.max(after.mss), after.header_len);
         let lost_nothing = after.total_retrans == before.total_retrans && before.retransmits == 0;
         Some(Acknowledged {
             flow: after.flow,
@@ -62,8 +61,8 @@ impl Sockets {
             from: *time,
             until: *time,
             is_exact: false,
-            size: after.header_len + payload,
-            whole: lost_nothing,
+            size: sizes.surely,
+            whole: if lost_nothing { sizes.likely } else { 0 },
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Retransmissions alone prove nothing. Three of one segment, while smaller segments to the same address are
 //! acknowledged after the connection began to stand still, do (contract: `path_silent`).
 use super::Diagnoser;
+use super::acknowledged::{Acknowledged, Sizes};
 use super::drops::name_of;
 use super::fault::{FaultKey, Joint};
 use super::filtered::Filter;
@@ -66,27 +67,12 @@ impl Stall {
     }
 }
 
-/// Evidence that segments up to a size reached an address from one time to another.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Acknowledged {
-    /// Whose: `src` is the sender.
-    pub flow: Flow,
-    pub from: Time,
-    pub until: Time,
-    /// Whether `until` is when the last was acknowledged; else that came some time later.
-    pub is_exact: bool,
-    pub size: u32,
-    /// All that the connection sent meanwhile, and it repeated nothing.
-    pub whole: bool,
-}
-
 impl Acknowledged {
-    /// Whether it shows that the size is not why a connection between the same two hosts stands still: one whose segments
-    /// are as large on average went on long after, and lost nothing.
+    /// Whether it shows that the size is not why a connection between the same two hosts stands still: one that sends
+    /// segments as large went on long after, and lost nothing.
     fn refutes(&self, flow: &Flow, stall: &Stall) -> bool {
-        self.whole
-            && self.flow.src == flow.src
-            && self.size >= stall.segment
+        self.flow.src == flow.src
+            && self.whole >= stall.segment
             && self.until > stall.began + STANDS_STILL
             && self.from <= stall.last
     }
@@ -158,7 +144,7 @@ impl Stalls {
             until: event.time,
             is_exact: true,
             size: HANDSHAKE,
-            whole: false,
+            whole: 0,
         });
     }
 
@@ -169,17 +155,16 @@ impl Stalls {
         if event.bytes_acked <= 1 || event.data_segments_out == 0 || event.unacked > 0 {
             return;
         }
-        // No segment can be smaller than the average of all: one of at least this size was acknowledged.
-        let average = event.bytes_acked.div_ceil(u64::from(event.data_segments_out));
-        let size = event.header_len + u32::try_from(average).unwrap_or(event.mss).min(event.mss);
+        let segments = u64::from(event.data_segments_out);
+        let sizes = Sizes::of(event.bytes_acked, segments, event.mss, event.header_len);
         let from = established.unwrap_or(until);
         self.add_acknowledged(Acknowledged {
             flow: event.flow,
             from,
             until,
             is_exact: true,
-            size,
-            whole: event.total_retrans == 0,
+            size: sizes.surely,
+            whole: if event.total_retrans == 0 { sizes.likely } else { 0 },
         });
     }
 
