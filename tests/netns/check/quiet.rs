@@ -161,7 +161,8 @@ fn what_was_learned_is_told_with_its_age() -> Result<()> {
     let mut network = Plan::new().far(1400).pod(Pod::routed("pod")).build()?;
     network.serve(&["far"])?;
     let (pod, far) = (network.namespace("pod")?, network.address("far", Family::V6)?);
-    assert_eq!(Pings::of(1500).run(pod, far)?.too_big, Some(1400));
+    // The first one may wait for its neighbours longer than ping does for the answer.
+    assert_eq!(Pings::of(1500).count(10).run(pod, far)?.too_big, Some(1400));
     let report = check(&network)?;
     expect_quiet(&report)?;
     let inside =
