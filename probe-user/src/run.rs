@@ -9,6 +9,7 @@ mod companion;
 mod evidence;
 mod explain;
 mod histogram;
+mod hook_history;
 mod live;
 mod namespaces;
 mod nat;

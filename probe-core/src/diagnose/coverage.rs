@@ -22,6 +22,30 @@ pub struct HookCounters {
     pub ingress: Option<u64>,
     /// Packets at its egress hook; `None` where none is attached.
     pub egress: Option<u64>,
+    /// The same at the last reading before the devices' counters were read, which may be a while ago; `None` where it is
+    /// not known, and nothing passed since.
+    pub ingress_before: Option<u64>,
+    /// The same at the egress hook.
+    pub egress_before: Option<u64>,
+}
+
+/// What a hook counted.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// At the last reading before the device's own counters were read: a comparison begins there. What the hook saw
+    /// between that and the device is counted in its favour, so that a burst in between is nothing missed.
+    before: u64,
+    /// Now, after that.
+    now: u64,
+    /// There is a hook.
+    attached: bool,
+}
+
+impl Seen {
+    fn of(now: Option<u64>, before: Option<u64>) -> Self {
+        let counted = now.unwrap_or(0);
+        Self { before: before.unwrap_or(counted), now: counted, attached: now.is_some() }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +53,7 @@ struct Side {
     device: u64,
     /// Of them, those that the node's end counted.
     near: u64,
+    /// What the hook had counted before the device was read.
     hook: u64,
     state: CoverageState,
 }
@@ -80,8 +105,10 @@ impl Diagnoser {
             }
             let near = interface.counters;
             let (from_pod, to_pod) = device_counts(interface);
-            self.compare(hook.ifindex, Direction::FromPod, from_pod, near.rx_packets, hook.ingress);
-            self.compare(hook.ifindex, Direction::ToPod, to_pod, near.tx_packets, hook.egress);
+            let (ingress, egress) =
+                (Seen::of(hook.ingress, hook.ingress_before), Seen::of(hook.egress, hook.egress_before));
+            self.compare(hook.ifindex, Direction::FromPod, from_pod, near.rx_packets, ingress);
+            self.compare(hook.ifindex, Direction::ToPod, to_pod, near.tx_packets, egress);
         }
         let gone = |ifindex: &u32| self.topology.interface(*ifindex).is_none();
         self.coverages.sides.retain(|(ifindex, _), _| !gone(ifindex));
@@ -98,15 +125,14 @@ impl Diagnoser {
         }
     }
 
-    fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, near: u64, hook: Option<u64>) {
+    fn compare(&mut self, ifindex: u32, direction: Direction, device: u64, near: u64, seen: Seen) {
         let Some(pod) = self.topology.pod_behind(ifindex) else { return };
         let before = self.coverages.sides.get(&(ifindex, direction)).copied();
-        let seen = hook.unwrap_or(0);
         let state = match before {
             None => CoverageState::Idle,
             Some(before) => {
                 let passed = device.saturating_sub(before.device);
-                let noticed = seen.saturating_sub(before.hook);
+                let noticed = seen.now.saturating_sub(before.hook);
                 match (passed, noticed) {
                     (passed, _) if passed < ENOUGH => {
                         // Too little to judge by: what was known stands, and the counting goes on.
@@ -121,7 +147,7 @@ impl Diagnoser {
         if before.is_none_or(|before| before.state != state) {
             let (why, instead) = match state {
                 CoverageState::Full | CoverageState::Idle => (None, None),
-                CoverageState::Blind | CoverageState::Partial if hook.is_none() => {
+                CoverageState::Blind | CoverageState::Partial if !seen.attached => {
                     (Some("not_attached"), Some("kernel drops"))
                 }
                 CoverageState::Blind | CoverageState::Partial => {
@@ -144,7 +170,7 @@ impl Diagnoser {
                 instead,
             }));
         }
-        self.coverages.sides.insert((ifindex, direction), Side { device, near, hook: seen, state });
+        self.coverages.sides.insert((ifindex, direction), Side { device, near, hook: seen.before, state });
         if direction == Direction::ToPod {
             self.judge_observability(ifindex);
         }

@@ -1,5 +1,5 @@
 //! A node and its packets, for the tests of the diagnosis.
-use super::{Diagnoser, Output, Senses};
+use super::{Diagnoser, HookCounters, Output, Senses};
 use crate::model::event::Event;
 use crate::model::finding::Finding;
 use crate::model::flow::{Family, Flow, Protocol};
@@ -19,6 +19,17 @@ pub const UPLINK: u32 = 2;
 pub const TUNNEL: u32 = 3;
 pub const POD1: u32 = 11;
 pub const POD1_NETNS: u32 = 4_026_530_011;
+
+/// What the hooks of pod1 counted.
+pub fn hook(egress: u64) -> HookCounters {
+    HookCounters {
+        ifindex: POD1,
+        ingress: Some(0),
+        egress: Some(egress),
+        ingress_before: None,
+        egress_before: None,
+    }
+}
 
 pub fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")

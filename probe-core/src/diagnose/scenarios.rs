@@ -1,7 +1,6 @@
 //! Scenarios of the diagnosis: what is observed, and what must come out.
-use super::Output;
-use super::coverage::HookCounters;
 use super::fixtures::*;
+use super::{HookCounters, Output};
 use crate::model::coverage::CoverageState;
 use crate::model::event::{Event, FragmentSeen, Oversize, OversizeHow};
 use crate::model::finding::{Direction, Kind, Outcome, Reason, Severity, State};
@@ -383,10 +382,31 @@ fn a_fault_closes_when_its_limit_is_raised() {
 }
 
 #[test]
+fn packets_between_the_reading_of_a_device_and_of_its_hook_are_not_missed() {
+    let mut topology = node(1500);
+    let mut diagnoser = diagnoser(topology.clone());
+    // What the pod was sent between the first reading of its device and that of the hook; nothing since.
+    diagnoser.handle_hook_counters(&[HookCounters { egress_before: Some(10), ..hook(510) }]);
+    let end = topology.interfaces.get_mut(&POD1).expect("the veth");
+    end.counters = DeviceCounters { tx_packets: 500, ..DeviceCounters::default() };
+    diagnoser.handle_topology(SECOND, topology);
+    diagnoser.handle_hook_counters(&[HookCounters { egress_before: Some(510), ..hook(510) }]);
+    let mut states = Vec::new();
+    while let Some(output) = diagnoser.poll_output() {
+        if let Output::Coverage(coverage) = output
+            && coverage.direction == Direction::ToPod
+        {
+            states.push(coverage.state);
+        }
+    }
+    assert_eq!(states, [CoverageState::Idle, CoverageState::Full]);
+}
+
+#[test]
 fn an_error_that_no_hook_could_see_is_no_proof() {
     let mut topology = node(1400);
     let mut diagnoser = diagnoser(topology.clone());
-    let hooks = |egress| [HookCounters { ifindex: POD1, ingress: Some(0), egress: Some(egress) }];
+    let hooks = |egress| [hook(egress)];
     diagnoser.handle_hook_counters(&hooks(0));
     // bpf_redirect_peer: the pod's end receives, the host's end sends nothing and its hook sees nothing.
     let end = topology.interfaces.get_mut(&POD1).expect("the veth");

@@ -180,7 +180,13 @@ impl Interfaces {
             } else {
                 [None, None]
             };
-            hooks.push(HookCounters { ifindex: config.ifindex, ingress, egress });
+            hooks.push(HookCounters {
+                ifindex: config.ifindex,
+                ingress,
+                egress,
+                ingress_before: None,
+                egress_before: None,
+            });
         }
         Ok(hooks)
     }

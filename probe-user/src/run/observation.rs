@@ -7,6 +7,7 @@ use super::absence::no_pod;
 use super::attachments::{self, Attachments};
 use super::capture::Capture;
 use super::evidence::Evidence;
+use super::hook_history::HookHistory;
 use super::namespaces::Namespaces;
 use super::nat::NatReader;
 use super::opening::{Opened, with_uplinks};
@@ -28,13 +29,14 @@ use crate::output::complaint::complain;
 use crate::output::{Message, Sense, Start, Summary};
 use crate::system;
 use anyhow::bail;
-use probe_core::diagnose::Output;
+use probe_core::diagnose::{HookCounters, Output};
 use probe_core::model::event::{Event, Lost};
 use probe_core::model::nat::NatEntry;
 use probe_core::model::topology::Topology;
 use probe_core::model::{SECOND, Time};
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What is lost is looked at so often.
@@ -75,6 +77,7 @@ pub(super) struct Observation {
     datapath: Datapath,
     interfaces: Interfaces,
     attachments: Attachments,
+    hooks: HookHistory,
     evidence: Evidence,
     namespaces: Namespaces,
     settings: SettingsReader,
@@ -91,6 +94,8 @@ pub(super) struct Observation {
     began: Time,
     /// Number of times that links were read.
     links_read: u64,
+    /// When the last reading began.
+    links_began: Time,
     next_counters: Time,
     next_progress: Time,
     failures: Vec<String>,
@@ -115,6 +120,7 @@ impl Observation {
             datapath: opened.datapath,
             interfaces: opened.interfaces,
             attachments: opened.attachments,
+            hooks: HookHistory::default(),
             evidence: Evidence::default(),
             namespaces: Namespaces::default(),
             settings: opened.settings,
@@ -126,6 +132,7 @@ impl Observation {
             opened: opened.time,
             began: opened.time,
             links_read: 0,
+            links_began: opened.time,
             next_counters: opened.time,
             next_progress: opened.time,
             failures: Vec::new(),
@@ -146,6 +153,7 @@ impl Observation {
             for hole in self.datapath.tcp_holes().read(now)? {
                 self.diagnoser.handle_event(now, Event::TcpHole(hole));
             }
+            self.read_hooks()?;
             for counters in self.namespaces.read(&self.diagnoser.topology().pods) {
                 self.diagnoser.handle_counters(now, counters);
             }
@@ -176,6 +184,7 @@ impl Observation {
         attacher: &Attacher,
     ) -> anyhow::Result<Progress> {
         self.links_read += 1;
+        self.links_began = now.saturating_sub(elapsed(links.began));
         // What was seen of links that are going belongs to the topology that still has them.
         self.drain(now)?;
         let mut topology = with_uplinks(links.topology, &self.config.selection);
@@ -220,13 +229,19 @@ impl Observation {
             attacher.attach(request);
         }
         self.diagnoser.handle_topology(now, topology);
-        let hooks =
-            self.interfaces.hook_counters(&self.datapath, |ifindex| self.attachments.is_attached(ifindex))?;
-        self.diagnoser.handle_hook_counters(now, &hooks);
+        let hooks = self.read_hooks()?;
+        self.diagnoser.handle_hook_counters(now, &self.hooks.comparable(self.links_began, &hooks));
         for attachments::Event { interface, pod } in difference.went {
             self.tell(Message::Detach { time: now, interface, pod })?;
         }
         Ok(())
+    }
+
+    fn read_hooks(&mut self) -> anyhow::Result<Vec<HookCounters>> {
+        let is_attached = |ifindex| self.attachments.is_attached(ifindex);
+        let hooks = self.interfaces.hook_counters(&self.datapath, is_attached)?;
+        self.hooks.keep(&hooks);
+        Ok(hooks)
     }
 
     /// Takes translated connections in.
@@ -423,4 +438,9 @@ impl Observation {
             self.diagnoser.handle_event(now, Event::Lost(lost));
         }
     }
+}
+
+/// Nanoseconds since then.
+fn elapsed(then: Instant) -> Time {
+    Time::try_from(then.elapsed().as_nanos()).unwrap_or(Time::MAX)
 }

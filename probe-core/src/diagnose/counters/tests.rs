@@ -1,6 +1,6 @@
 //! Counters go in beside packets.
 use crate::diagnose::fixtures::*;
-use crate::diagnose::{Diagnoser, HookCounters, NetnsCounters};
+use crate::diagnose::{Diagnoser, NetnsCounters};
 use crate::model::event::Event;
 use crate::model::finding::{Certainty, Finding, Kind, Outcome, Reason, Severity};
 use crate::model::flow::Protocol;
@@ -16,7 +16,7 @@ fn counters(pod: Option<u32>, name: &str, value: u64) -> NetnsCounters {
 fn blind() -> Diagnoser {
     let mut topology = node(1500);
     let mut diagnoser = diagnoser(topology.clone());
-    let hooks = [HookCounters { ifindex: POD1, ingress: Some(0), egress: Some(0) }];
+    let hooks = [hook(0)];
     diagnoser.handle_hook_counters(&hooks);
     let end = topology.interfaces.get_mut(&POD1).expect("the veth");
     let received = DeviceCounters { rx_packets: 500, ..DeviceCounters::default() };

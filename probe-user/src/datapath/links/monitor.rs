@@ -44,6 +44,8 @@ impl Default for MonitorOptions {
 pub struct LinksUpdate {
     /// All of it.
     pub topology: Topology,
+    /// When its reading began: no counter in it is older.
+    pub began: Instant,
     /// Links that went since the update before. One of these indexes may be in `topology` again: it is another link.
     pub removed: BTreeSet<u32>,
     /// How often notifications were lost: `topology` is right all the same, but any index may have gone and come back.
@@ -211,6 +213,7 @@ impl Watch {
 
     /// Reads; `None` if nothing changed and nobody waits for fresh counters.
     fn read(&mut self, refreshed: bool) -> Option<LinksResult> {
+        let began = Instant::now();
         let topology = match self.discovery.snapshot() {
             Ok(topology) => topology,
             Err(error) => return Some(Err(error)),
@@ -226,7 +229,7 @@ impl Watch {
         }
         let removed = std::mem::take(&mut self.removed);
         let overflows = std::mem::take(&mut self.overflows);
-        Some(Ok(LinksUpdate { topology, removed, overflows, undecodable }))
+        Some(Ok(LinksUpdate { topology, began, removed, overflows, undecodable }))
     }
 }
 

@@ -47,6 +47,10 @@ mirror! {
         ifindex: u32,
         ingress: Option<u64>,
         egress: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ingress_before: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        egress_before: Option<u64>,
     }
 }
 

@@ -67,9 +67,11 @@ impl Observation {
         self.attachments.pending()
     }
 
-    /// Whether programs are on an interface; `None` while that is not decided.
+    /// Whether programs are on an interface since before its device was read last; `None` while that is not decided.
     pub fn is_attached(&self, ifindex: u32) -> Option<bool> {
-        self.attachments.is_attached(ifindex)
+        let attached = self.attachments.is_attached(ifindex)?;
+        let is_pod = self.topology().pod_behind(ifindex).is_some();
+        (!attached || !is_pod || self.hooks.is_read(ifindex, self.links_began)).then_some(attached)
     }
 
     /// Grows whenever links and their counters were read anew.

@@ -366,7 +366,13 @@ pub fn inputs() -> Vec<Entry> {
     };
     let netns = |drops| NetnsCounters { pod_host_ifindex: Some(3), values: values(drops) };
     let nat = NatEntry { original: flow(Protocol::Tcp), reply: flow(Protocol::Tcp).reversed() };
-    let hook = |packets| HookCounters { ifindex: 3, ingress: Some(packets), egress: None };
+    let hook = |packets| HookCounters {
+        ifindex: 3,
+        ingress: Some(packets),
+        egress: None,
+        ingress_before: Some(packets - 1),
+        egress_before: None,
+    };
     let mut inputs = vec![
         Entry::Topology(topology()),
         Entry::HookCounters(vec![hook(1)]),
