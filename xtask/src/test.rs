@@ -169,9 +169,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for line in lines {
         println!("{line}");
     }
-    for failure in &total.failures {
-        println!("failed: {failure}");
-    }
+    total.print_names();
     println!("{total}");
     if total.failed > 0 {
         bail!("tests failed");

@@ -34,6 +34,9 @@ const PROGRAMS: [Requirement; 5] = [
     Requirement { program: "strip", package: "binutils", why: "makes the guest's programs small" },
 ];
 
+/// The series that are tested under always.
+const SERIES: [&str; 2] = ["6.1", "6.12"];
+
 /// Variable that tells the test binary where to write the sizes of the programs.
 const SIZES_VARIABLE: &str = "MTUPROBE_PROGRAM_SIZES";
 
@@ -124,10 +127,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for outcome in outcomes {
         total.add(outcome.conclude(&workspace, arguments.update)?);
     }
+    total.print_names();
     println!("{total}");
-    for failure in &total.failures {
-        println!("failed: {failure}");
-    }
     if total.failed > 0 {
         bail!("tests failed");
     }
@@ -137,19 +138,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// The step of `cargo xtask test`: everything, and what cannot be had is skipped and says so.
 pub fn test(workspace: &Workspace) -> Result<Report> {
     let mut outcomes = vec![on_host(workspace)?];
-    let mut total = Report::default();
-    let mut guests = Vec::new();
-    for series in ["6.1", "6.12"] {
-        match prepare(workspace, &[series]) {
-            Ok(guest) => guests.extend(guest),
-            Err(why) => {
-                println!(
-                    "\n!!! SKIPPED: nothing is tested under kernel {series}, which cannot be had: {why:#}\n"
-                );
-                total.skipped += 1;
-            }
-        }
-    }
+    let (guests, mut total) = that_can_be_had(&SERIES, |series| prepare(workspace, &[series]));
     if !guests.is_empty() {
         outcomes.extend(in_guests(workspace, &guests, &Extent::Essential, false)?);
     }
@@ -236,6 +225,19 @@ fn prepare(workspace: &Workspace, series: &[&str]) -> Result<Vec<Guest>> {
     series.iter().map(guest).collect()
 }
 
+/// The guests of all series that can be prepared; each of the others is reported as skipped.
+fn that_can_be_had<T>(series: &[&str], prepare: impl Fn(&str) -> Result<Vec<T>>) -> (Vec<T>, Report) {
+    let mut guests = Vec::new();
+    let mut report = Report::default();
+    for series in series {
+        match prepare(series) {
+            Ok(prepared) => guests.extend(prepared),
+            Err(why) => report.add(Report::omitted(&format!("under kernel {series}"), &why)),
+        }
+    }
+    (guests, report)
+}
+
 /// Builds what runs in the guests, and runs them side by side.
 fn in_guests(
     workspace: &Workspace,
@@ -261,4 +263,26 @@ fn in_guests(
             .map(|guest| guest.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn what_cannot_be_had_is_skipped_by_name_and_the_rest_is_run() {
+        let prepare = |series: &str| match series {
+            "6.12" => Err(anyhow!("no route to host").context("download linux-image-6.12")),
+            series => Ok(vec![series.to_owned()]),
+        };
+        let (guests, report) = that_can_be_had(&SERIES, prepare);
+        assert_eq!(guests, ["6.1"]);
+        assert_eq!((report.passed, report.failed, report.skipped), (0, 0, 1));
+        let [omission] = report.omissions.as_slice() else { panic!("{:?}", report.omissions) };
+        for part in ["under kernel 6.12", "download linux-image-6.12: no route to host"] {
+            assert!(omission.contains(part), "{omission}");
+        }
+        assert!(report.to_string().ends_with("1 skipped"), "{report}");
+    }
 }

@@ -7,10 +7,12 @@ use std::fmt;
 pub struct Report {
     pub passed: u64,
     pub failed: u64,
-    /// Marked `#[ignore]`.
+    /// Marked `#[ignore]`, or of [`Self::omissions`].
     pub skipped: u64,
     /// The names of what failed.
     pub failures: Vec<String>,
+    /// What could not be had, and why: nothing was tested with it.
+    pub omissions: Vec<String>,
 }
 
 impl Report {
@@ -22,11 +24,29 @@ impl Report {
         Self { failed: 1, failures: vec![what], ..Self::default() }
     }
 
+    /// Says loudly that nothing is tested with `what`, which cannot be had; the summary says it again.
+    pub fn omitted(what: &str, why: &anyhow::Error) -> Self {
+        let omission = format!("nothing is tested {what}, which cannot be had: {why:#}");
+        println!("\n!!! SKIPPED: {omission}\n");
+        Self { skipped: 1, omissions: vec![omission], ..Self::default() }
+    }
+
     pub fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
         self.failures.extend(other.failures);
+        self.omissions.extend(other.omissions);
+    }
+
+    /// Names what failed and what was left out.
+    pub fn print_names(&self) {
+        for omission in &self.omissions {
+            println!("!!! SKIPPED: {omission}");
+        }
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
     }
 
     /// Takes a line of a test binary: the verdict on one test, `test name ... FAILED`, or the sum at its end,
@@ -75,7 +95,7 @@ mod tests {
             report.read_line(line);
         }
         let failures = vec!["diagnose::tests::finds_it".to_owned()];
-        assert_eq!(report, Report { passed: 15, failed: 1, skipped: 2, failures });
+        assert_eq!(report, Report { passed: 15, failed: 1, skipped: 2, failures, ..Report::default() });
     }
 
     #[test]

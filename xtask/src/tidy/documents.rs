@@ -30,6 +30,7 @@ pub fn check(workspace: &Workspace, files: &[File]) -> Result<Vec<Violation>> {
         .collect();
     violations.extend(kinds_missing(files));
     violations.extend(rules_unlisted(files));
+    violations.extend(tests_missing(files));
     let version = version(files).with_context(|| format!("no version in {}", workspace.root.display()))?;
     violations.extend(version_missing(files, &version));
     Ok(violations)
@@ -62,6 +63,35 @@ fn rules_unlisted(files: &[File]) -> Vec<Violation> {
                 "finding kinds",
                 format!("RULES lacks &{kind}::RULE"),
                 "`explain`, the texts of findings and the documentation are made from the table",
+            )
+        })
+        .collect()
+}
+
+/// Tests that the README names as proof, `target::file` or `target::file::test`, and that do not exist.
+fn tests_missing(files: &[File]) -> Vec<Violation> {
+    let Some(readme) = text_of(files, "README.md") else { return Vec::new() };
+    let exists = |name: &str| {
+        let parts: Vec<&str> = name.split("::").collect();
+        let text = |target: &str, file: &str| text_of(files, &format!("tests/{target}/{file}.rs"));
+        match parts.as_slice() {
+            [target, file] => text(target, file).is_some(),
+            [target, file, test] => {
+                text(target, file).is_some_and(|text| text.contains(&format!("fn {test}()")))
+            }
+            _ => false,
+        }
+    };
+    let rows = readme.lines().filter(|line| line.starts_with("| "));
+    let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    quoted
+        .filter(|name| name.contains("::") && !exists(name))
+        .map(|name| {
+            violation(
+                "README.md",
+                "tests as proof",
+                format!("names `{name}`, which is no test"),
+                "a table of what works is worth what shows it",
             )
         })
         .collect()
@@ -115,6 +145,23 @@ mod tests {
         assert_eq!(kinds_missing(&[rule, told]).len(), 0);
         let rule = File::new("probe-core/src/diagnose/rules/veth_mtu_mismatch.rs", String::new());
         assert_eq!(kinds_missing(&[rule, untold]).len(), 1);
+    }
+
+    #[test]
+    fn wants_the_tests_that_the_readme_names() {
+        let files = |named: &str| {
+            let test = "#[test]\nfn a_vrf_leads_out() -> Result<()> {".to_owned();
+            [
+                File::new("tests/guests/vrf.rs", test),
+                File::new("README.md", format!("| `tc` | works | `{named}` |")),
+            ]
+        };
+        for named in ["guests::vrf", "guests::vrf::a_vrf_leads_out"] {
+            assert_eq!(tests_missing(&files(named)), []);
+        }
+        for named in ["guests::vrfs", "guests::vrf::a_vrf_leads", "guests::vrf::tests::a_vrf_leads_out"] {
+            assert_eq!(tests_missing(&files(named)).len(), 1, "{named}");
+        }
     }
 
     #[test]

@@ -24,8 +24,14 @@ pub enum Extent {
 }
 
 /// The tests for guests that are run always: one of each datapath.
-const ESSENTIAL: [&str; 5] =
-    ["tunnels::wireguard", "tunnels::ipip", "netkit::a_pod", "vswitch::", "redirect_peer::delivery"];
+const ESSENTIAL: [&str; 6] = [
+    "tunnels::wireguard_over_ipv6",
+    "tunnels::ipip",
+    "netkit::",
+    "vswitch::a_tunnel_port",
+    "vswitch::smaller_ports",
+    "redirect_peer::delivery",
+];
 
 impl Extent {
     /// The test targets in the order in which they run, with parts of the names of the tests of each; all of its tests
