@@ -42,6 +42,8 @@ pub struct Bounds {
     pub family: Family,
     /// Largest packet that the sender's own route and device take.
     pub ceiling: u32,
+    /// A size that every path carries: if it vanishes, it is for what the probes are, and nothing is found.
+    pub least: u32,
     /// Packets sent at most.
     pub packets: u32,
     /// When it gives up.
@@ -105,6 +107,7 @@ impl Search {
     /// What to do now.
     pub fn poll(&mut self, now: Time) -> Action {
         self.expire(now);
+        self.over |= self.smallest_failed().is_some_and(|size| size <= self.bounds.least);
         loop {
             if self.over {
                 return Action::Done;
@@ -147,13 +150,17 @@ impl Search {
     /// A router, or the destination, says that a probe was too big. The quote is of that probe.
     pub fn handle_too_big(&mut self, probe: u16, router: IpAddr, next_hop_mtu: u32) {
         let Some(size) = self.size_of(probe) else { return };
-        let why = self.implausible(size, next_hop_mtu);
-        let plausible = why.is_none();
-        self.step(size).note_too_big(TooBig { router, next_hop_mtu, count: 1, implausible: why });
-        if plausible {
+        if self.note_too_big(size, router, next_hop_mtu) {
             self.settle(probe, Fate::Announced);
             self.hints.extend([next_hop_mtu + 1, next_hop_mtu]);
         }
+    }
+
+    /// A size is said to be too big, in answer to whichever packet; true if that can be.
+    pub fn note_too_big(&mut self, size: u32, router: IpAddr, next_hop_mtu: u32) -> bool {
+        let implausible = self.implausible(size, next_hop_mtu);
+        self.step(size).note_too_big(TooBig { router, next_hop_mtu, count: 1, implausible });
+        implausible.is_none()
     }
 
     /// The sender's own kernel refuses the size (`EMSGSIZE`).
@@ -209,7 +216,17 @@ impl Search {
 
     /// What the answers amount to; `None` as long as nothing was answered.
     pub fn found(&self) -> Option<Found> {
-        result::found(&self.bounds, &self.steps)
+        result::found(&self.bounds, &self.steps).filter(|found| found.mtu >= self.bounds.least)
+    }
+
+    /// Whether any size was answered.
+    pub fn is_answered(&self) -> bool {
+        self.largest_answered().is_some()
+    }
+
+    /// Ends it before it is done.
+    pub fn stop(&mut self) {
+        self.over = true;
     }
 
     fn send(&mut self, now: Time, size: u32) -> Action {

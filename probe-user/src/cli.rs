@@ -58,7 +58,7 @@ pub enum Command {
     /// The largest packet that reaches a destination, searched with probes from inside a pod's network namespace.
     ///
     /// Exit status: 0 the path carries what the sender can send, or the sender is told of less; 1 larger packets vanish
-    /// unsaid; 2 nothing could be measured. Needs CAP_SYS_ADMIN to enter a namespace and CAP_NET_RAW to probe.
+    /// unsaid; 2 nothing could be measured; 130 Ctrl-C, after which it tells what is known. Needs CAP_SYS_ADMIN to enter a namespace and CAP_NET_RAW to probe.
     Path(PathArguments),
     /// The pods of this node: names, interfaces, both MTUs, addresses, and where each name comes from.
     ///

@@ -20,6 +20,10 @@ use std::net::IpAddr;
 pub enum Method {
     /// Echo requests.
     Icmp,
+    /// Over IPv6: echo requests behind a destination options header that is as long as what an error quotes of a packet.
+    /// An error about a plain one leaves a learned path MTU in the kernel, whoever sent it (`icmpv6_err`); of one whose
+    /// quote ends before the ICMPv6 header there is nothing to learn (`icmpv6_notify`).
+    IcmpBehindOptions,
     /// Datagrams, to a port that nobody listens on or whose owner answers.
     Udp,
     /// Old segments of a connection, which its peer must acknowledge again.
@@ -30,19 +34,43 @@ impl Method {
     /// Name in JSON and text.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Icmp => "icmp",
+            Self::Icmp | Self::IcmpBehindOptions => "icmp",
             Self::Udp => "udp",
             Self::Tcp => "tcp",
         }
     }
 
-    /// Number in the IP header.
+    /// The method in words, where one is told from the other.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::IcmpBehindOptions => "icmp behind destination options",
+            Self::Icmp | Self::Udp | Self::Tcp => self.name(),
+        }
+    }
+
+    /// Number of its protocol.
     pub fn number(self, family: Family) -> u8 {
         match (self, family) {
-            (Self::Icmp, Family::Ipv4) => 1,
-            (Self::Icmp, Family::Ipv6) => 58,
+            (Self::Icmp | Self::IcmpBehindOptions, Family::Ipv4) => 1,
+            (Self::Icmp | Self::IcmpBehindOptions, Family::Ipv6) => 58,
             (Self::Udp, _) => 17,
             (Self::Tcp, _) => 6,
+        }
+    }
+
+    /// Number in the IP header: what follows it.
+    pub fn next_header(self, family: Family) -> u8 {
+        match (self, family) {
+            (Self::IcmpBehindOptions, Family::Ipv6) => wire::DESTINATION_OPTIONS,
+            (_, _) => self.number(family),
+        }
+    }
+
+    /// Whether probes are echo requests.
+    pub fn is_echo(self) -> bool {
+        match self {
+            Self::Icmp | Self::IcmpBehindOptions => true,
+            Self::Udp | Self::Tcp => false,
         }
     }
 }

@@ -67,7 +67,7 @@ fn routers_that_answer_and_no_trace_in_the_kernel() -> Result<()> {
         let open = with_port(address);
         let plain = address.to_string();
         for (arguments, protocol) in [
-            (vec![plain.as_str()], if family == Family::V4 { "icmp" } else { "udp" }),
+            (vec![plain.as_str()], "icmp"),
             (vec![plain.as_str(), "--protocol", "udp"], "udp"),
             (vec![open.as_str()], "tcp"),
         ] {

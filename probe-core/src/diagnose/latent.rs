@@ -1,9 +1,10 @@
 //! Mismatches in the configuration that no packet may have met yet (the kinds marked C in the contract).
+mod mismatch;
 mod pmtud;
 
+pub use mismatch::Mismatch;
 pub(crate) use pmtud::{locked_in_pods, locked_routes};
 
-use super::fault::Joint;
 use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
@@ -12,56 +13,6 @@ use crate::model::topology::Topology;
 use crate::model::vswitch;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-
-/// A mismatch, as the topology shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Kind.
-    pub kind: Kind,
-    /// The interface at which it lies.
-    pub ifindex: u32,
-    /// Its name.
-    pub interface: String,
-    /// Largest packet in bytes that passes.
-    pub limit: u32,
-    /// Largest packet in bytes that is sent towards it.
-    pub larger: u32,
-    /// Where the limit is.
-    pub at: LimitAt,
-    /// How it is known.
-    pub how: LimitHow,
-    /// The one pod concerned; `None` for a joint that pods share.
-    pub pod: Option<Pod>,
-    /// All pods concerned.
-    pub pods: Vec<Pod>,
-    /// Which packets would meet it, from the pods' point of view; `None` for both ways.
-    pub direction: Option<Direction>,
-    /// Family of those packets; `None` where it does not matter.
-    pub family: Option<Family>,
-    /// Loss is certain, not only possible (an address family is off already).
-    pub certain: bool,
-}
-
-impl Mismatch {
-    /// The joint at which packets would meet it; `None` where it costs no packet.
-    pub fn joint(&self) -> Option<Joint> {
-        match self.kind {
-            Kind::VethMtuMismatch => Some(Joint::Veth(self.ifindex)),
-            Kind::BridgeMtuMismatch => Some(Joint::Port(self.ifindex)),
-            Kind::OverlayMtuExceedsUnderlay => Some(Joint::Tunnel(self.ifindex)),
-            Kind::PodMtuExceedsEgress => Some(Joint::Egress(self.ifindex, self.limit)),
-            Kind::PmtudDisabled
-            | Kind::MtuBelowIpv6Minimum
-            | Kind::OversizeDropped
-            | Kind::PmtuBlackHole
-            | Kind::OversizeFragmented
-            | Kind::FragmentsLost
-            | Kind::PacketTooBigImplausible
-            | Kind::PmtuExceptionSuspicious
-            | Kind::MssExceedsPath => None,
-        }
-    }
-}
 
 /// All mismatches of a topology.
 pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
@@ -79,26 +30,26 @@ pub fn mismatches(topology: &Topology) -> Vec<Mismatch> {
     found
 }
 
-fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
+/// The two ends of a pod's veth, if they differ. A netkit takes whatever it is given (`netkit_xmit`).
+pub(crate) fn veth_ends(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     let peer_mtu = interface.peer.as_ref().filter(|peer| peer.nsid.is_some())?.mtu?;
-    if interface.role != Role::Pod || peer_mtu == interface.mtu {
+    if interface.role != Role::Pod || interface.kind != "veth" || peer_mtu == interface.mtu {
         return None;
     }
     let pod = topology.pod_behind(interface.ifindex).cloned();
     let pod_end = pod.as_ref().and_then(|pod| pod.pod_interface.clone());
-    let smaller_end =
-        if peer_mtu < interface.mtu { pod_end.unwrap_or_default() } else { interface.name.clone() };
+    let from_pod = interface.mtu < peer_mtu;
     Some(Mismatch {
         kind: Kind::VethMtuMismatch,
         ifindex: interface.ifindex,
-        interface: smaller_end,
+        interface: if from_pod { interface.name.clone() } else { pod_end.unwrap_or_default() },
         limit: peer_mtu.min(interface.mtu),
         larger: peer_mtu.max(interface.mtu),
-        at: if peer_mtu < interface.mtu { LimitAt::Pod } else { LimitAt::Link },
+        at: if from_pod { LimitAt::Link } else { LimitAt::Pod },
         how: LimitHow::PeerMtu,
         pods: pod.iter().cloned().collect(),
         pod,
-        direction: Some(if peer_mtu < interface.mtu { Direction::ToPod } else { Direction::FromPod }),
+        direction: Some(if from_pod { Direction::FromPod } else { Direction::ToPod }),
         family: None,
         certain: false,
     })
@@ -114,20 +65,8 @@ fn egresses(topology: &Topology) -> Vec<Mismatch> {
         if pod_mtu <= limit {
             continue;
         }
-        let mismatch = found.entry((egress.ifindex, limit)).or_insert_with(|| Mismatch {
-            kind: Kind::PodMtuExceedsEgress,
-            ifindex: egress.ifindex,
-            interface: egress.name.clone(),
-            limit,
-            larger: pod_mtu,
-            at: LimitAt::Node,
-            how,
-            pod: None,
-            pods: Vec::new(),
-            direction: Some(Direction::FromPod),
-            family: None,
-            certain: false,
-        });
+        let new = || Mismatch::of_way_out(egress.ifindex, &egress.name, (limit, pod_mtu), how);
+        let mismatch = found.entry((egress.ifindex, limit)).or_insert_with(new);
         mismatch.larger = mismatch.larger.max(pod_mtu);
         mismatch.pods.push(pod.clone());
     }
@@ -167,25 +106,9 @@ fn overlay(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
     if larger <= limit || !is_routed_into {
         return None;
     }
-    Some(Mismatch {
-        kind: Kind::OverlayMtuExceedsUnderlay,
-        ifindex: interface.ifindex,
-        interface: interface.name.clone(),
-        limit,
-        larger,
-        at: LimitAt::Overlay,
-        how: LimitHow::UnderlayMinusOverhead,
-        pod: None,
-        pods: topology
-            .pods
-            .iter()
-            .filter(|pod| pod.pod_mtu.is_some_and(|mtu| mtu > limit))
-            .cloned()
-            .collect(),
-        direction: Some(Direction::FromPod),
-        family: None,
-        certain: false,
-    })
+    let is_too_large = |pod: &&Pod| pod.pod_mtu.is_some_and(|mtu| mtu > limit);
+    let pods = topology.pods.iter().filter(is_too_large).cloned().collect();
+    Some(Mismatch::of_tunnel(interface, (limit, larger), pods))
 }
 
 fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
@@ -210,20 +133,7 @@ fn bridge(topology: &Topology, interface: &Interface) -> Option<Mismatch> {
         return None;
     }
     let pods: Vec<Pod> = ports.iter().filter_map(|port| topology.pod_behind(port.ifindex)).cloned().collect();
-    Some(Mismatch {
-        kind: Kind::BridgeMtuMismatch,
-        ifindex: interface.ifindex,
-        interface: interface.name.clone(),
-        limit,
-        larger,
-        at: LimitAt::Link,
-        how: LimitHow::PeerMtu,
-        pod: None,
-        pods,
-        direction: None,
-        family: None,
-        certain: false,
-    })
+    Some(Mismatch::of_bridge(interface, (limit, larger), pods))
 }
 
 /// Below 1280 the kernel takes IPv6 off an interface (RFC 8200 section 5, `addrconf_notify`).

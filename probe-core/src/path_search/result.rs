@@ -59,6 +59,12 @@ pub(super) fn found(bounds: &Bounds, steps: &[Step]) -> Option<Found> {
         return Some(Found { mtu, fails, icmp: None, black_hole: false, router: None });
     }
     let beyond = || steps.iter().filter(|step| step.size > mtu).flat_map(|step| &step.too_big);
+    // Between what passes and what does not may still be what was announced.
+    let is_open = fails != Some(mtu + 1)
+        && beyond().any(|too_big| too_big.implausible.is_none() && too_big.next_hop_mtu > mtu);
+    if is_open {
+        return Some(Found { mtu, fails, icmp: None, black_hole: false, router: None });
+    }
     // A sender that follows an announcement of more than passes goes on losing packets.
     let told = beyond()
         .filter(|too_big| too_big.next_hop_mtu <= mtu && is_taken(bounds.family, too_big.next_hop_mtu, mtu));

@@ -9,6 +9,8 @@ struct Path {
     family: Family,
     ceiling: u32,
     mtu: u32,
+    /// What must pass.
+    least: u32,
     /// What its router announces for what is larger; `None` says nothing.
     announces: Option<u32>,
     /// Per mille of packets and answers lost.
@@ -19,7 +21,15 @@ struct Path {
 
 impl Path {
     const fn of(mtu: u32) -> Self {
-        Self { family: Family::Ipv4, ceiling: 1500, mtu, announces: None, loss: 0, answers_every: 0 }
+        Self {
+            family: Family::Ipv4,
+            ceiling: 1500,
+            mtu,
+            least: 0,
+            announces: None,
+            loss: 0,
+            answers_every: 0,
+        }
     }
 
     fn search(self, seed: u64) -> Search {
@@ -33,7 +43,13 @@ impl Path {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (random >> 33) % 1000 < per_mille
         };
-        let bounds = Bounds { family: self.family, ceiling: self.ceiling, packets: 400, end: 300 * SECOND };
+        let bounds = Bounds {
+            family: self.family,
+            ceiling: self.ceiling,
+            least: self.least,
+            packets: 400,
+            end: 300 * SECOND,
+        };
         let mut search = Search::new(bounds);
         let (mut now, mut tokens, mut last) = (0, 6 * self.answers_every, 0);
         loop {
@@ -170,7 +186,7 @@ fn a_silent_destination_ends_soon() {
 #[test]
 fn packets_and_time_are_bounded() {
     for (packets, end) in [(20, 300 * SECOND), (400, 2 * SECOND)] {
-        let bounds = Bounds { family: Family::Ipv4, ceiling: 1500, packets, end };
+        let bounds = Bounds { family: Family::Ipv4, ceiling: 1500, least: 0, packets, end };
         let mut search = Search::new(bounds);
         let mut now = 0;
         loop {
@@ -189,9 +205,32 @@ fn packets_and_time_are_bounded() {
 
 #[test]
 fn answers_without_number_go_to_the_smallest() {
-    let mut search = Search::new(Bounds { family: Family::Ipv4, ceiling: 1500, packets: 9, end: SECOND });
+    let mut search =
+        Search::new(Bounds { family: Family::Ipv4, ceiling: 1500, least: 0, packets: 9, end: SECOND });
     assert_eq!(search.poll(0), Action::Send { probe: 1, size: CONTROL_SIZE });
     assert_eq!(search.unnumbered(0), Some(1));
     search.handle_answer(1, 1);
     assert_eq!(search.unnumbered(0), None);
+}
+
+#[test]
+fn what_every_path_carries_is_no_border() {
+    let filtered = Path { family: Family::Ipv6, least: 1280, ..Path::of(1000) };
+    let search = filtered.search(1);
+    assert_eq!(search.found(), None);
+    assert!(search.steps().iter().all(|step| step.size == CONTROL_SIZE || step.size >= 1280), "{search:?}");
+    let found = Path { family: Family::Ipv6, least: 1280, ..Path::of(1400) }.found(1);
+    assert_eq!((found.mtu, found.is_exact()), (1400, true));
+}
+
+#[test]
+fn what_is_known_when_it_is_stopped() {
+    let bounds = Bounds { family: Family::Ipv4, ceiling: 1500, least: 0, packets: 9, end: SECOND };
+    let mut search = Search::new(bounds);
+    let Action::Send { probe, size } = search.poll(0) else { panic!("{search:?}") };
+    search.handle_answer(0, probe);
+    search.stop();
+    assert_eq!(search.poll(0), Action::Done);
+    let found = search.found().expect("one answer");
+    assert_eq!((found.mtu, found.is_exact(), found.black_hole), (size, false, false));
 }

@@ -109,6 +109,12 @@ impl Trace {
         }
     }
 
+    /// Ends it before it is done.
+    pub fn stop(&mut self) {
+        self.over = true;
+        self.pending = None;
+    }
+
     /// What to do now.
     pub fn poll(&mut self, now: Time) -> TraceAction {
         if let Some(pending) = self.pending {

@@ -32,6 +32,10 @@ pub struct PathReport {
     pub steps: Vec<Step>,
     /// The result.
     pub found: Found,
+    /// How ICMP errors were asked for once more, where that was in doubt.
+    pub asked: Option<Asked>,
+    /// A signal ended it.
+    pub interrupted: bool,
     /// Where larger packets vanish, if nobody tells and the routers on the way let themselves be seen.
     pub vanishing: Option<Vanishing>,
     /// What was tried before and not answered.
@@ -40,6 +44,17 @@ pub struct PathReport {
     pub learned: Vec<PmtuException>,
     /// Those that the search caused.
     pub caused: Vec<PmtuException>,
+}
+
+/// Packets that are known to be too big, sent to see whether anybody says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Packets sent.
+    pub sent: u32,
+    /// Errors that were to be expected.
+    pub expected: u32,
+    /// Errors that came back.
+    pub received: u32,
 }
 
 impl PathReport {
@@ -56,6 +71,9 @@ impl PathReport {
 
     /// How many packets were sent that are too big for the path, and how many ICMP errors came back about them.
     pub fn errors(&self) -> (u32, u32) {
+        if let Some(asked) = self.asked {
+            return (asked.expected, asked.received);
+        }
         let beyond = || self.steps.iter().filter(|step| step.size > self.found.mtu);
         let heard = beyond().flat_map(|step| &step.too_big).map(|too_big| too_big.count).sum();
         (beyond().map(|step| step.sent).sum(), heard)
@@ -89,7 +107,15 @@ impl PathReport {
             (Some(IcmpVerdict::Implausible), None) if *black_hole => format!(
                 "black hole: packets above {mtu} vanish, and what is announced cannot be true, so no sender can follow it"
             ),
-            (Some(_), _) => format!("black hole: packets above {mtu} vanish, and nobody tells the sender"),
+            (Some(_), _) if self.found.is_exact() => {
+                format!("black hole: packets above {mtu} vanish, and nobody tells the sender")
+            }
+            (Some(_), _) => {
+                let lost = self.found.fails.unwrap_or(ceiling);
+                format!(
+                    "black hole: packets of {lost} vanish, and nobody tells the sender; at least {mtu} passes"
+                )
+            }
         }
     }
 }
@@ -129,7 +155,8 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
     let exact = if found.is_exact() {
         format!("{} passes, {} does not", found.mtu, found.mtu + 1)
     } else {
-        format!("at least {} passes; the search ended before it was exact", found.mtu)
+        let how = if report.interrupted { "was interrupted" } else { "ended" };
+        format!("at least {} passes; the search {how} before it was exact", found.mtu)
     };
     writeln!(stream, "result   {exact} ({} sent)", amount(report.sent.into(), "packet"))?;
     writeln!(stream, "verdict  {}", report.verdict())?;
@@ -137,9 +164,10 @@ pub fn text(report: &PathReport, stream: &mut impl Write) -> io::Result<()> {
         writeln!(stream, "where    {}", whereabouts(vanishing))?;
     }
     if found.icmp.is_some() {
+        let bound = if found.is_exact() { "" } else { "at most " };
         writeln!(
             stream,
-            "gain     {} bytes, {} % more in each full packet, if the path carried {}",
+            "gain     {bound}{} bytes, {} % more in each full packet, if the path carried {}",
             report.gain(),
             report.gain_percent(),
             report.ceiling

@@ -41,7 +41,7 @@ pub fn heard(ends: &Ends, from: IpAddr, message: &[u8]) -> Option<Heard> {
     if byte(message, 0)? != reply {
         return heard_error(ends, from, message);
     }
-    let ours = ends.method == Method::Icmp && from == ends.dst && be16(message, 4)? == ends.src_port;
+    let ours = ends.method.is_echo() && from == ends.dst && be16(message, 4)? == ends.src_port;
     ours.then_some(Heard::Answer(Some(be16(message, 6)?)))
 }
 
@@ -84,18 +84,19 @@ fn quoted(ends: &Ends, quote: &[u8]) -> Option<(u16, u32)> {
     };
     let transport = quote.get(header..)?;
     let is_ours = match ends.method {
-        Method::Icmp => be16(transport, 4)? == ends.src_port,
+        // The option begins with the same two numbers at the same place.
+        Method::Icmp | Method::IcmpBehindOptions => be16(transport, 4)? == ends.src_port,
         Method::Udp | Method::Tcp => {
             be16(transport, 0)? == ends.src_port && be16(transport, 2)? == ends.dst_port
         }
     };
-    if protocol != ends.method.number(family) || src != ends.src || dst != ends.dst || !is_ours {
+    if protocol != ends.method.next_header(family) || src != ends.src || dst != ends.dst || !is_ours {
         return None;
     }
     let probe = match (family, ends.method) {
         // Eight bytes of what follows the header are all that a router need quote (RFC 792).
         (Family::Ipv4, _) => be16(quote, 4)?,
-        (Family::Ipv6, Method::Icmp) => be16(transport, 6)?,
+        (Family::Ipv6, Method::Icmp | Method::IcmpBehindOptions) => be16(transport, 6)?,
         (Family::Ipv6, Method::Udp) => be16(transport, 8)?,
         (Family::Ipv6, Method::Tcp) => be16(transport, usize::from(byte(transport, 12)? >> 4) * 4)?,
     };

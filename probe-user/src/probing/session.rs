@@ -8,9 +8,13 @@ use probe_core::model::{SECOND, Time};
 use probe_core::path_search::{Action, Search, Trace, TraceAction};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::BorrowedFd;
 
 /// How old a probe may be that an answer without a number is about.
 const HORIZON: Time = 3 * SECOND;
+/// Packets that ask for an error, and the time between them.
+pub const ASKED: u16 = 5;
+const POLITE: Time = SECOND / 50;
 /// Connections opened at most, one after the other.
 const CONNECTIONS: u32 = 4;
 
@@ -78,7 +82,7 @@ impl Session {
                 .set_nonblocking(true)
                 .map_err(|cause| ProbingError::Socket { operation: "set up a socket", cause })?;
         }
-        let dst_port = if method == Method::Icmp { 0 } else { destination.port() };
+        let dst_port = if method.is_echo() { 0 } else { destination.port() };
         let ends = Ends { method, src: local.ip(), src_port: local.port(), dst: destination.ip(), dst_port };
         let buffer = vec![0; usize::from(u16::MAX)];
         let mut session =
@@ -94,13 +98,14 @@ impl Session {
         &self.ends
     }
 
-    /// Searches to the end; `progress` looks on after each probe.
+    /// Searches to the end, or until `stop` has something to read; `progress` looks on after each probe.
     ///
     /// # Errors
     /// The destination cannot be reached any more, or a socket fails.
     pub fn run(
         &mut self,
         search: &mut Search,
+        stop: BorrowedFd<'_>,
         mut progress: impl FnMut(&Search),
     ) -> Result<(), ProbingError> {
         loop {
@@ -108,9 +113,12 @@ impl Session {
             match search.poll(now) {
                 Action::Done => return Ok(()),
                 Action::Wait(until) => {
-                    self.wait(until.saturating_sub(now))?;
+                    let is_stopped = self.wait(until.saturating_sub(now), stop)?;
                     for (heard, from) in self.hear()? {
                         tell(search, heard, from);
+                    }
+                    if is_stopped {
+                        search.stop();
                     }
                 }
                 Action::Send { probe, size } => {
@@ -123,17 +131,53 @@ impl Session {
         }
     }
 
-    /// Follows large packets along the hops to the end.
+    /// Sends so many probes of a size that does not pass, and gives who says that it is too big, and which next-hop MTU. The
+    /// probes have numbers from `first` on.
     ///
     /// # Errors
     /// The destination cannot be reached any more, or a socket fails.
-    pub fn follow(&mut self, trace: &mut Trace) -> Result<(), ProbingError> {
+    pub fn ask(
+        &mut self,
+        size: u32,
+        first: u16,
+        stop: BorrowedFd<'_>,
+    ) -> Result<Vec<(IpAddr, u32)>, ProbingError> {
+        let mut said = Vec::new();
+        let mut until = monotonic_now();
+        for number in 0..ASKED {
+            self.send(first.wrapping_add(number), size, wire::HOP_LIMIT)?;
+            until += if number + 1 < ASKED { POLITE } else { SECOND };
+            while monotonic_now() < until && said.len() < usize::from(number + 1) {
+                if self.wait(until.saturating_sub(monotonic_now()), stop)? {
+                    return Ok(said);
+                }
+                said.extend(self.hear()?.into_iter().filter_map(|(heard, from)| match heard {
+                    Heard::TooBig { length, next_hop_mtu, .. } if length == size => {
+                        Some((from, next_hop_mtu))
+                    }
+                    Heard::TooBig { .. }
+                    | Heard::Answer(_)
+                    | Heard::Expired { .. }
+                    | Heard::Unreachable { .. } => None,
+                }));
+            }
+        }
+        Ok(said)
+    }
+
+    /// Follows large packets along the hops to the end, or until `stop` has something to read.
+    ///
+    /// # Errors
+    /// The destination cannot be reached any more, or a socket fails.
+    pub fn follow(&mut self, trace: &mut Trace, stop: BorrowedFd<'_>) -> Result<(), ProbingError> {
         loop {
             let now = monotonic_now();
             match trace.poll(now) {
                 TraceAction::Done => return Ok(()),
                 TraceAction::Wait(until) => {
-                    self.wait(until.saturating_sub(now))?;
+                    if self.wait(until.saturating_sub(now), stop)? {
+                        trace.stop();
+                    }
                     for (heard, from) in self.hear()? {
                         match heard {
                             Heard::Answer(probe) => trace.handle_arrived(monotonic_now(), probe, from),
@@ -178,9 +222,9 @@ impl Session {
         }
     }
 
-    fn wait(&self, nanoseconds: Time) -> Result<(), ProbingError> {
+    fn wait(&self, nanoseconds: Time, stop: BorrowedFd<'_>) -> Result<bool, ProbingError> {
         let third = self.connection.as_ref().map_or(&self.port, |connection| &connection.listener);
-        socket::wait(&[&self.icmp, third], nanoseconds)
+        socket::wait(&[&self.icmp, third], stop, nanoseconds)
             .map_err(|cause| ProbingError::Socket { operation: "wait for answers", cause })
     }
 

@@ -5,7 +5,7 @@ use probe_core::model::flow::Family;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Sends probes with their own IP header, whatever path MTU was learned: only the device's MTU refuses one.
 pub fn sender(src: IpAddr) -> io::Result<UdpSocket> {
@@ -63,12 +63,11 @@ fn discover(socket: &impl AsRawFd, family: Family, value: libc::c_int) -> io::Re
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Waits until one of the sockets has something, or for so many nanoseconds.
-pub fn wait(sockets: &[&UdpSocket], nanoseconds: Time) -> io::Result<()> {
-    let mut wanted: Vec<libc::pollfd> = sockets
-        .iter()
-        .map(|socket| libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
+/// Waits until one of the sockets has something, or for so many nanoseconds; true if `stop` has something to read.
+pub fn wait(sockets: &[&UdpSocket], stop: BorrowedFd<'_>, nanoseconds: Time) -> io::Result<bool> {
+    let descriptors = sockets.iter().map(|socket| socket.as_raw_fd()).chain([stop.as_raw_fd()]);
+    let mut wanted: Vec<libc::pollfd> =
+        descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     let milliseconds = libc::c_int::try_from(nanoseconds.div_ceil(1_000_000)).unwrap_or(libc::c_int::MAX);
     // SAFETY: the pointer and the number are those of the vector, which lives for the whole call.
     let ready = unsafe { libc::poll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, milliseconds) };
@@ -76,7 +75,7 @@ pub fn wait(sockets: &[&UdpSocket], nanoseconds: Time) -> io::Result<()> {
         -1 if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted => {
             Err(io::Error::last_os_error())
         }
-        _ => Ok(()),
+        _ => Ok(wanted.last().is_some_and(|stop| stop.revents != 0)),
     }
 }
 

@@ -8,6 +8,16 @@ const DF: u16 = 0x4000;
 /// Hops of a probe that is to arrive.
 pub const HOP_LIMIT: u8 = 64;
 const TCP_ACK: u8 = 0x10;
+/// Number of the destination options header (RFC 8200 section 4.6).
+pub const DESTINATION_OPTIONS: u8 = 60;
+/// Bytes of that header in front of an echo request: with the IPv6 header all that an error of 1280 bytes quotes, less its
+/// own headers (RFC 4443 section 3.2).
+const OPTIONS: usize = 1280 - 40 - 8 - 40;
+/// An option for experiments that nobody knows and all skip (RFC 4727 section 3.5, RFC 8200 section 4.2). Padding of that
+/// length is refused (`ip6_parse_tlv`).
+const SKIPPED_OPTION: u8 = 0x1e;
+/// Bytes of an option at most: type, length and data.
+const OPTION: usize = 2 + 255;
 /// Bytes of an IPv4 header without options, and of an IPv6 header.
 pub const fn ip_header(family: Family) -> usize {
     match family {
@@ -42,8 +52,12 @@ pub fn probe(ends: &Ends, probe: u16, size: u32, hops: u8, position: Option<&Pos
     let mut packet = vec![0; size as usize];
     let (ip, rest) = packet.split_at_mut(header.min(size as usize));
     network_header(ends, probe, size, hops, ip);
+    let rest = match ends.method {
+        Method::IcmpBehindOptions => options(ends, probe, rest),
+        Method::Icmp | Method::Udp | Method::Tcp => rest,
+    };
     let transport = match ends.method {
-        Method::Icmp => icmp(ends, probe, rest),
+        Method::Icmp | Method::IcmpBehindOptions => icmp(ends, probe, rest),
         Method::Udp => udp(ends, rest),
         Method::Tcp => tcp(ends, probe, rest, position),
     };
@@ -51,7 +65,7 @@ pub fn probe(ends: &Ends, probe: u16, size: u32, hops: u8, position: Option<&Pos
         payload.copy_from_slice(&probe.to_be_bytes());
     }
     let place = match ends.method {
-        Method::Icmp => 2,
+        Method::Icmp | Method::IcmpBehindOptions => 2,
         Method::Udp => 6,
         Method::Tcp => 16,
     };
@@ -66,7 +80,7 @@ pub fn probe(ends: &Ends, probe: u16, size: u32, hops: u8, position: Option<&Pos
 
 fn network_header(ends: &Ends, probe: u16, size: u32, hops: u8, ip: &mut [u8]) {
     let size = u16::try_from(size).unwrap_or(u16::MAX);
-    let protocol = ends.method.number(ends.family());
+    let protocol = ends.method.next_header(ends.family());
     match (ends.src, ends.dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             ip[0] = 0x45;
@@ -94,6 +108,27 @@ fn octets(address: IpAddr) -> [u8; 16] {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     }
+}
+
+/// Writes a destination options header, and gives what is left behind it. Its first option begins with the numbers of an echo
+/// request, by which a quote is known.
+fn options<'a>(ends: &Ends, probe: u16, rest: &'a mut [u8]) -> &'a mut [u8] {
+    let echo = 8 + 2;
+    // In units of eight bytes.
+    let length = rest.len().saturating_sub(echo).min(OPTIONS) / 8 * 8;
+    let (header, rest) = rest.split_at_mut(length);
+    header[0] = Method::IcmpBehindOptions.number(ends.family());
+    header[1] = u8::try_from(length / 8 - 1).unwrap_or(u8::MAX);
+    for option in header[2..].chunks_mut(OPTION) {
+        // A single byte is zero, which is an option too.
+        if let [kind, length, data @ ..] = option {
+            *kind = SKIPPED_OPTION;
+            *length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+        }
+    }
+    header[4..6].copy_from_slice(&ends.src_port.to_be_bytes());
+    header[6..8].copy_from_slice(&probe.to_be_bytes());
+    rest
 }
 
 fn icmp(ends: &Ends, probe: u16, rest: &mut [u8]) -> usize {
@@ -178,17 +213,33 @@ mod tests {
         Ends { method, src: address(src), src_port: 40000, dst: address(dst), dst_port: 443 }
     }
 
+    const METHODS: [(Method, &[Family]); 4] = [
+        (Method::Icmp, &Family::ALL),
+        (Method::IcmpBehindOptions, &[Family::Ipv6]),
+        (Method::Udp, &Family::ALL),
+        (Method::Tcp, &Family::ALL),
+    ];
+
+    /// What stands between the IP header and the protocol's.
+    fn options_of(method: Method, size: usize) -> usize {
+        match (method, size) {
+            (Method::IcmpBehindOptions, 128) => 72,
+            (Method::IcmpBehindOptions, _) => OPTIONS,
+            (_, _) => 0,
+        }
+    }
+
     const POSITION: Position = Position { next: 1000, expected: 7, timestamps: Some((1, 2)) };
 
     #[test]
     fn probes_are_whole_and_have_right_sums() {
-        for method in [Method::Icmp, Method::Udp, Method::Tcp] {
-            for family in [Family::Ipv4, Family::Ipv6] {
+        for (method, families) in METHODS {
+            for &family in families {
                 let ends = ends(method, family);
                 for size in [128, 1399, 1400] {
                     let packet = probe(&ends, 7, size, HOP_LIMIT, Some(&POSITION));
                     assert_eq!(packet.len(), size as usize);
-                    let transport = &packet[ip_header(family)..];
+                    let transport = &packet[ip_header(family) + options_of(method, packet.len())..];
                     // Summed with its own checksum, a right packet gives zero.
                     assert_eq!(checksum(&ends, transport), 0, "{method:?} {family:?}");
                 }
@@ -198,8 +249,8 @@ mod tests {
 
     #[test]
     fn an_error_is_known_by_its_quote() {
-        for method in [Method::Icmp, Method::Udp, Method::Tcp] {
-            for family in [Family::Ipv4, Family::Ipv6] {
+        for (method, families) in METHODS {
+            for &family in families {
                 let ends = ends(method, family);
                 let packet = probe(&ends, 513, 1400, HOP_LIMIT, Some(&POSITION));
                 let mut error = match family {
@@ -216,5 +267,24 @@ mod tests {
                 assert_eq!(heard_error(&other, ends.dst, &error), None);
             }
         }
+    }
+
+    #[test]
+    fn a_quote_ends_before_what_is_behind_the_options() {
+        let ends = ends(Method::IcmpBehindOptions, Family::Ipv6);
+        let packet = probe(&ends, 7, 1400, HOP_LIMIT, None);
+        assert_eq!((packet[6], packet[40], usize::from(packet[41])), (60, 58, OPTIONS / 8 - 1));
+        let (header, echo) = packet[40..].split_at(OPTIONS);
+        assert_eq!((echo[0], &echo[6..8], 40 + OPTIONS), (128, &[0, 7][..], 1280 - 48));
+        // Each option begins where the one before it ends, and they fill the header.
+        let mut at = 2;
+        let mut count = 0;
+        while at < header.len() {
+            assert_eq!(header[at], SKIPPED_OPTION);
+            at += 2 + usize::from(header[at + 1]);
+            count += 1;
+        }
+        // Hosts take no more than eight (`IP6_DEFAULT_MAX_DST_OPTS_CNT`).
+        assert!(at == header.len() && count <= 8, "{count} options, {at} bytes");
     }
 }

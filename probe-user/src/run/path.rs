@@ -1,22 +1,25 @@
 //! `path`: the largest packet that reaches a destination, from inside a network namespace.
 mod destination;
+mod interruption;
 mod origin;
 
 use super::Verdict;
 use crate::cli::{FamilyChoice, OutputForm, ProtocolChoice};
 use crate::config::PathConfig;
 use crate::datapath::links::{Connection, WayOut, pmtu_exceptions, visit, way_out};
-use crate::output::path::{self, PathReport};
+use crate::output::complaint::fail;
+use crate::output::path::{self, Asked, PathReport};
 use crate::output::wall_clock::monotonic_now;
 use crate::probing::Method;
-use crate::probing::session::{ProbingError, Session};
+use crate::probing::session::{ASKED, ProbingError, Session};
 use anyhow::{Context as _, anyhow, bail};
 use destination::Destination;
+use interruption::Interruption;
 use origin::Origin;
 use probe_core::model::Time;
 use probe_core::model::flow::Family;
 use probe_core::model::pmtu_exception::PmtuException;
-use probe_core::path_search::{Bounds, CONTROL_SIZE, Found, Search, Trace};
+use probe_core::path_search::{Bounds, CONTROL_SIZE, Found, IcmpVerdict, Search, Trace};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
@@ -34,13 +37,21 @@ const TCP_PORTS: [u16; 2] = [443, 80];
 pub fn path(config: &PathConfig) -> anyhow::Result<Verdict> {
     let destination = Destination::resolve(&config.destination, config.family)?;
     let origin = Origin::find(config)?;
-    let measure = || measure(config, &destination, &origin);
+    let interruption = Interruption::listen().context("listen to signals")?;
+    let measure = || measure(config, &destination, &origin, &interruption);
     let report = match &origin.namespace {
         Some(file) => visit(file, measure).map_err(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => anyhow!("enter {}: it is none", origin.name),
             _ => anyhow!("enter {}: {error} (needs CAP_SYS_ADMIN)", origin.name),
-        })??,
-        None => measure()?,
+        })?,
+        None => measure(),
+    };
+    let report = match report {
+        Err(error) if interruption.came() => {
+            fail(&format_args!("{error:#}"));
+            return Ok(Verdict::Interrupted);
+        }
+        report => report?,
     };
     let mut stream = io::stdout().lock();
     let written = match config.output {
@@ -53,11 +64,20 @@ pub fn path(config: &PathConfig) -> anyhow::Result<Verdict> {
         }
         Ok(()) | Err(_) => {}
     }
-    Ok(if report.found.black_hole { Verdict::Loud } else { Verdict::Quiet })
+    Ok(match (report.interrupted, report.found.black_hole) {
+        (true, _) => Verdict::Interrupted,
+        (false, true) => Verdict::Loud,
+        (false, false) => Verdict::Quiet,
+    })
 }
 
 /// Searches from the calling thread's namespace: each address that there is a route to, until one answers.
-fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> anyhow::Result<PathReport> {
+fn measure(
+    config: &PathConfig,
+    destination: &Destination,
+    origin: &Origin,
+    interruption: &Interruption,
+) -> anyhow::Result<PathReport> {
     let end = monotonic_now() + Time::try_from(config.timeout.as_nanos()).unwrap_or(Time::MAX / 2);
     let mut silent = Vec::new();
     for &address in &destination.addresses {
@@ -66,7 +86,7 @@ fn measure(config: &PathConfig, destination: &Destination, origin: &Origin) -> a
             continue;
         };
         let told = silent.len();
-        let attempt = Attempt { config, destination, origin, address, way, end };
+        let attempt = Attempt { config, destination, origin, interruption, address, way, end };
         if let Some(report) = attempt.measure(&mut silent)? {
             return Ok(report);
         }
@@ -82,6 +102,7 @@ struct Attempt<'a> {
     config: &'a PathConfig,
     destination: &'a Destination,
     origin: &'a Origin,
+    interruption: &'a Interruption,
     address: SocketAddr,
     way: WayOut,
     end: Time,
@@ -115,16 +136,29 @@ impl Attempt<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let bounds = Bounds { family: Family::of(ip), ceiling, packets: PACKETS, end: self.end };
+            let family = Family::of(ip);
+            // Options are what some networks drop.
+            let least = if method == Method::IcmpBehindOptions { family.minimum_mtu() } else { 0 };
+            let bounds = Bounds { family, ceiling, least, packets: PACKETS, end: self.end };
             let mut search = Search::new(bounds);
+            self.interruption.searching(true);
             self.search(method, &mut session, &mut search)?;
             let Some(found) = search.found() else {
-                silent.push(match search.unreachable() {
-                    Some((router, what)) => format!("{}: {router} {what}", method.name()),
-                    None => format!("{}: no answer", method.name()),
-                });
+                self.interruption.searching(false);
+                if self.interruption.came() {
+                    bail!("interrupted before anything was known");
+                }
+                silent.push(nothing_by(method, &search));
                 continue;
             };
+            let (found, asked) = match method {
+                Method::IcmpBehindOptions => self.confirmed(found, &mut search)?,
+                Method::Icmp | Method::Udp | Method::Tcp => (found, None),
+            };
+            if method == Method::IcmpBehindOptions && found.black_hole {
+                // Routers' answers to what they let go no further are errors, too.
+                session = Session::open(Method::Icmp, target)?;
+            }
             let trace = self.follow(&mut session, &search, &found)?;
             let learned = exceptions_towards(ip)?;
             let caused = learned.into_iter().filter(|exception| !is_known(&before, exception)).collect();
@@ -135,10 +169,14 @@ impl Attempt<'_> {
                 ends: *session.ends(),
                 way: self.way.clone(),
                 ceiling,
-                sent: search.sent() + trace.as_ref().map_or(0, Trace::sent),
+                sent: search.sent()
+                    + asked.map_or(0, |asked| asked.sent)
+                    + trace.as_ref().map_or(0, Trace::sent),
                 steps: search.steps().to_vec(),
                 vanishing: trace.and_then(|trace| trace.vanishing()),
                 found,
+                asked,
+                interrupted: self.interruption.came(),
                 unanswered: std::mem::take(silent),
                 learned: before,
                 caused,
@@ -149,7 +187,7 @@ impl Attempt<'_> {
 
     fn search(&self, method: Method, session: &mut Session, search: &mut Search) -> anyhow::Result<()> {
         let shows = self.config.output != OutputForm::Json && io::stderr().is_terminal();
-        session.run(search, |search| {
+        session.run(search, self.interruption.descriptor(), |search| {
             if shows {
                 show_progress(method, search);
             }
@@ -160,11 +198,40 @@ impl Attempt<'_> {
         Ok(())
     }
 
+    /// What keeps track of connections or translates addresses on the way back does not know whose packet is quoted by an
+    /// error about options, and may drop it: where none came back it is asked for with packets that everybody knows, datagrams
+    /// first, because an error about them leaves nothing in the kernel.
+    fn confirmed(&self, found: Found, search: &mut Search) -> anyhow::Result<(Found, Option<Asked>)> {
+        let Some(size) = found.fails.filter(|_| found.icmp == Some(IcmpVerdict::Silent)) else {
+            return Ok((found, None));
+        };
+        let mut asked = Asked::default();
+        for (method, port) in [(Method::Udp, UDP_PORT), (Method::Icmp, 0)] {
+            let mut target = self.address;
+            target.set_port(port);
+            let mut other = Session::open(method, target)?;
+            for (router, mtu) in other.ask(size, search.next_probe(), self.interruption.descriptor())? {
+                search.note_too_big(size, router, mtu);
+                asked.received += 1;
+            }
+            asked.expected = ASKED.into();
+            asked.sent += asked.expected;
+            if self.interruption.came() {
+                let open = Found { icmp: None, black_hole: false, ..found };
+                return Ok((open, None));
+            }
+            if asked.received > 0 {
+                break;
+            }
+        }
+        Ok((search.found().unwrap_or(found), Some(asked)))
+    }
+
     /// Finds out where larger packets vanish, if nobody tells.
     fn follow(&self, session: &mut Session, search: &Search, found: &Found) -> anyhow::Result<Option<Trace>> {
         let Some(size) = found.fails.filter(|_| found.black_hole) else { return Ok(None) };
         let mut trace = Trace::new(monotonic_now(), size, search.next_probe(), self.end);
-        session.follow(&mut trace)?;
+        session.follow(&mut trace, self.interruption.descriptor())?;
         Ok(Some(trace))
     }
 }
@@ -184,8 +251,18 @@ fn ceiling(destination: IpAddr, way: &WayOut) -> u32 {
     ceiling
 }
 
-/// What is tried, in this order. An ICMPv6 echo request comes last: an error about it leaves a learned path MTU in the kernel
-/// (`icmpv6_err`), whoever sent it.
+/// Why a method brought nothing.
+fn nothing_by(method: Method, search: &Search) -> String {
+    let by = method.description();
+    match search.unreachable() {
+        Some((router, what)) => format!("{by}: {router} {what}"),
+        None if search.is_answered() => format!("{by}: only small packets are answered"),
+        None => format!("{by}: no answer"),
+    }
+}
+
+/// What is tried, in this order. A plain ICMPv6 echo request comes last: an error about it leaves a learned path MTU in the
+/// kernel.
 fn methods(
     protocol: ProtocolChoice,
     destination: &Destination,
@@ -193,15 +270,14 @@ fn methods(
 ) -> anyhow::Result<Vec<(Method, u16)>> {
     let udp = (Method::Udp, destination.port.unwrap_or(UDP_PORT));
     let icmp = (Method::Icmp, 0);
-    let mut without_port = vec![icmp, (Method::Udp, UDP_PORT)];
+    let echo = if is_v6 { vec![(Method::IcmpBehindOptions, 0), icmp] } else { vec![icmp] };
+    let mut without_port = vec![echo[0], (Method::Udp, UDP_PORT)];
     if destination.port.is_none() {
         without_port.extend(TCP_PORTS.map(|port| (Method::Tcp, port)));
     }
-    if is_v6 {
-        without_port.rotate_left(1);
-    }
+    without_port.extend(&echo[1..]);
     Ok(match (protocol, destination.port) {
-        (ProtocolChoice::Icmp, _) => vec![icmp],
+        (ProtocolChoice::Icmp, _) => echo,
         (ProtocolChoice::Udp, _) => vec![udp],
         (ProtocolChoice::Tcp, Some(port)) => vec![(Method::Tcp, port)],
         (ProtocolChoice::Tcp, None) => {

@@ -9,6 +9,8 @@ pub enum Verdict {
     Quiet,
     /// At least one finding at `warning` or above, open or closed, that was not retracted.
     Loud,
+    /// A signal ended a search before it was done.
+    Interrupted,
 }
 
 impl Verdict {
@@ -17,6 +19,8 @@ impl Verdict {
         match self {
             Self::Quiet => 0,
             Self::Loud => 1,
+            // As shells tell of a process that SIGINT ended.
+            Self::Interrupted => 130,
         }
     }
 }

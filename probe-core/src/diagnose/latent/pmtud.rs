@@ -1,6 +1,6 @@
 //! Path MTU discovery that is switched off where it is needed.
 use super::Mismatch;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow};
+use crate::model::finding::LimitHow;
 use crate::model::flow::Family;
 use crate::model::interface::{Interface, Role};
 use crate::model::pod::Pod;
@@ -25,19 +25,10 @@ fn pod_without(topology: &Topology, pod: &Pod) -> Option<Mismatch> {
     if pod_mtu <= limit || !(is_off || is_locked_at_more) {
         return None;
     }
+    let sizes = (limit, pod_mtu);
     Some(Mismatch {
-        kind: Kind::PmtudDisabled,
-        ifindex: host_ifindex,
-        interface: egress.name.clone(),
-        limit,
-        larger: pod_mtu,
-        at: LimitAt::Node,
         how,
-        pod: Some(pod.clone()),
-        pods: vec![pod.clone()],
-        direction: Some(Direction::FromPod),
-        family: Some(Family::Ipv4),
-        certain: false,
+        ..Mismatch::of_discovery(Some(pod), Family::Ipv4, (host_ifindex, &egress.name), sizes)
     })
 }
 
@@ -70,19 +61,10 @@ pub(crate) fn locked_in_pods(topology: &Topology, locked: &BTreeMap<u32, Vec<Rou
         // It leads nowhere else than out of the pod where it has a gateway.
         let largest = routes.filter(|route| route.gateway.is_some()).max_by_key(|route| route.mtu)?;
         let larger = largest.mtu?.min(pod.pod_mtu?);
+        let at = (pod.host_ifindex.unwrap_or(egress.ifindex), egress.name.as_str());
         (larger > limit).then(|| Mismatch {
-            kind: Kind::PmtudDisabled,
-            ifindex: pod.host_ifindex.unwrap_or(egress.ifindex),
-            interface: egress.name.clone(),
-            limit,
-            larger,
-            at: LimitAt::Node,
             how,
-            pod: Some(pod.clone()),
-            pods: vec![pod.clone()],
-            direction: Some(Direction::FromPod),
-            family: Some(largest.family),
-            certain: false,
+            ..Mismatch::of_discovery(Some(pod), largest.family, at, (limit, larger))
         })
     };
     topology.pods.iter().filter_map(of_pod).collect()
@@ -91,20 +73,8 @@ pub(crate) fn locked_in_pods(topology: &Topology, locked: &BTreeMap<u32, Vec<Rou
 fn locked_route(topology: &Topology, route: &Route) -> Option<Mismatch> {
     let egress = topology.interface(route.oif?)?;
     let (limit, larger) = (topology.device_limit(egress), route.mtu?);
-    (larger > limit).then(|| Mismatch {
-        kind: Kind::PmtudDisabled,
-        ifindex: egress.ifindex,
-        interface: egress.name.clone(),
-        limit,
-        larger,
-        at: LimitAt::Node,
-        how: LimitHow::DeviceMtu,
-        pod: None,
-        pods: Vec::new(),
-        direction: Some(Direction::FromHost),
-        family: Some(route.family),
-        certain: false,
-    })
+    let at = (egress.ifindex, egress.name.as_str());
+    (larger > limit).then(|| Mismatch::of_discovery(None, route.family, at, (limit, larger)))
 }
 
 #[cfg(test)]
@@ -112,6 +82,7 @@ mod tests {
     use super::super::mismatches;
     use super::*;
     use crate::diagnose::fixtures::{self, POD1_NETNS, UPLINK};
+    use crate::model::finding::Kind;
     use crate::model::settings::Settings;
 
     fn settings(values: &[(Setting, u32)]) -> Settings {

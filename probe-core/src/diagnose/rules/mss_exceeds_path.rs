@@ -13,7 +13,7 @@ pub static RULE: Rule = Rule {
     proof: "The SYN was seen where it came in and where it left (the same sequence number, also behind NAT): what counts is \
             the value that left, after any clamp. Devices, routes and tunnel overheads were read over netlink.",
     remedy: "Give the pod the MTU of its way out (interface or route), or clamp the segment size to the path on the node.",
-    references: &["RFC 9293 section 3.7.1", "RFC 6691", "RFC 4821"],
+    references: &["RFC 9293 section 3.7.1", "RFC 6691 section 2", "RFC 4821"],
     tell: Teller::Latent(tell),
 };
 

@@ -13,7 +13,7 @@ pub static RULE: Rule = Rule {
     proof: "First fragments were seen to leave at an egress hook, of packets that came in whole, or of a tunnel's outer \
             packets.",
     remedy: "Give the pods the MTU of their way out, less the tunnel's overhead.",
-    references: &["RFC 8900 (fragmentation is fragile)", "RFC 791 section 3.2", "ip_do_fragment"],
+    references: &["RFC 8900 section 3 (fragmentation is fragile)", "RFC 791 section 3.2", "ip_do_fragment"],
     tell: Teller::Traffic(tell),
 };
 

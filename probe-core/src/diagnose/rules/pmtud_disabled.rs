@@ -19,7 +19,7 @@ pub static RULE: Rule = Rule {
     remedy: "Set net.ipv4.ip_no_pmtu_disc to 0, net.ipv4.route.min_pmtu to at most the limit, and lock no route at more than \
              its way takes; or give the sender the MTU of its way out.",
     references: &[
-        "RFC 1191",
+        "RFC 1191 section 3 (what a host has to do)",
         "Documentation/networking/ip-sysctl.rst (ip_no_pmtu_disc, min_pmtu)",
         "icmp_unreach, inet_create, __ip_rt_update_pmtu, ip_mtu_locked",
     ],

@@ -11,7 +11,7 @@ pub static RULE: Rule = Rule {
               and filtered ICMP do not survive it.",
     proof: "The pod's interface, the default routes and their devices were read over netlink.",
     remedy: "Give the pods the MTU of their way out.",
-    references: &["RFC 1191", "ip_dst_mtu_maybe_forward"],
+    references: &["RFC 1191 section 4 (what a router tells)", "ip_dst_mtu_maybe_forward"],
     tell: Teller::Latent(tell),
 };
 

@@ -2,7 +2,7 @@
 use super::super::{Destination, Reach};
 use super::{Consequence, Senders};
 use crate::diagnose::latent::Mismatch;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::{Direction, LimitHow, Severity};
 use crate::model::interface::{Interface, Role};
 use crate::model::limits::VETH_SLACK;
 use crate::model::pod::Pod;
@@ -36,26 +36,17 @@ fn consequence(
     let from_node = if bridge.addresses.is_empty() { 0 } else { bridge.mtu };
     let largest = from_ports.max(from_node);
     let widest = ports.iter().map(|port| port.mtu).max()?;
-    let found = |limit, larger, direction, how| Mismatch {
-        kind: Kind::BridgeMtuMismatch,
-        ifindex: bridge.ifindex,
-        interface: bridge.name.clone(),
-        limit,
-        larger,
-        at: LimitAt::Link,
-        how,
-        pod: None,
-        pods: pods.clone(),
-        direction,
-        family: None,
-        certain: false,
-    };
+    let found = |limit, larger| Mismatch::of_bridge(bridge, (limit, larger), pods.clone());
     if largest > smallest.saturating_add(VETH_SLACK) {
-        return Some(Consequence::of(found(smallest, largest, None, LimitHow::PeerMtu), Severity::Warning));
+        return Some(Consequence::of(found(smallest, largest), Severity::Warning));
     }
     if bridge.mtu < smallest && !bridge.addresses.is_empty() {
         let towards = towards(reaches, &pods);
-        let mismatch = found(bridge.mtu, towards.max(smallest), Some(Direction::ToPod), LimitHow::DeviceMtu);
+        let mismatch = Mismatch {
+            direction: Some(Direction::ToPod),
+            how: LimitHow::DeviceMtu,
+            ..found(bridge.mtu, towards.max(smallest))
+        };
         let (severity, note) = if towards > bridge.mtu {
             let note = format!(
                 "What is routed to its pods meets the bridge's own MTU of {}: the sender is told, and has to learn it.",
@@ -72,7 +63,7 @@ fn consequence(
     }
     if widest > smallest {
         let note = "No sender on this node makes packets that large: nothing of this node meets it.";
-        let mismatch = found(smallest, widest, None, LimitHow::PeerMtu);
+        let mismatch = found(smallest, widest);
         return Some(Consequence {
             note: Some(note.to_owned()),
             ..Consequence::of(mismatch, Severity::Info)

@@ -2,7 +2,7 @@
 use super::super::{Beyond, Destination, Joint, Place, Reach, sender};
 use super::{Consequence, marked, only};
 use crate::diagnose::latent::Mismatch;
-use crate::model::finding::{Certainty, Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::{Certainty, LimitHow, Severity};
 use crate::model::flow::Family;
 use crate::model::survey::Survey;
 use std::collections::BTreeMap;
@@ -61,19 +61,13 @@ fn consequence(survey: &Survey, reach: &Reach, index: usize, joint: &Joint) -> C
     let (limit, larger) = (reach.mtu(), reach.sends());
     let by_route = joint.route_mtu.is_some_and(|mtu| mtu < joint.mtu);
     let (pod, pods) = only(&reach.pod);
+    let how = if by_route { LimitHow::RouteMtu } else { LimitHow::DeviceMtu };
+    let ifindex = reach.pod.host_ifindex.unwrap_or(joint.ifindex);
     let mismatch = Mismatch {
-        kind: Kind::PodMtuExceedsEgress,
-        ifindex: reach.pod.host_ifindex.unwrap_or(joint.ifindex),
-        interface: joint.interface.clone(),
-        limit,
-        larger,
-        at: LimitAt::Node,
-        how: if by_route { LimitHow::RouteMtu } else { LimitHow::DeviceMtu },
         pod,
         pods,
-        direction: Some(Direction::FromPod),
         family: Some(reach.family),
-        certain: false,
+        ..Mismatch::of_way_out(ifindex, &joint.interface, (limit, larger), how)
     };
     let (severity, certainty, note) = judged(survey, reach, joint, limit);
     let what = if by_route { "a route by " } else { "" };

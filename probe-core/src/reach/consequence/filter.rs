@@ -4,7 +4,7 @@ use super::{Consequence, marked};
 use crate::diagnose::latent::Mismatch;
 use crate::diagnose::rules::pmtud_disabled;
 use crate::model::filters::{ErrorDrop, FilterHook, Filters};
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::{Direction, LimitAt, Severity};
 use crate::model::flow::Family;
 use crate::model::pod::Pod;
 use crate::model::survey::Survey;
@@ -128,18 +128,11 @@ fn mismatch(
     pod: Option<Pod>,
     pods: Vec<Pod>,
 ) -> Mismatch {
+    let at = (pod.as_ref().and_then(|pod| pod.host_ifindex).unwrap_or(0), interface);
     Mismatch {
-        kind: Kind::PmtudDisabled,
-        ifindex: pod.as_ref().and_then(|pod| pod.host_ifindex).unwrap_or(0),
-        interface: interface.to_owned(),
-        limit,
-        larger,
         at: if larger > limit { LimitAt::Node } else { LimitAt::Unknown },
-        how: LimitHow::DeviceMtu,
         direction: Some(Direction::FromPod),
-        pod,
         pods,
-        family: Some(family),
-        certain: false,
+        ..Mismatch::of_discovery(pod.as_ref(), family, at, (limit, larger))
     }
 }

@@ -2,7 +2,7 @@
 use super::super::{Beyond, Joint, Reach, joint};
 use super::{Consequence, marked};
 use crate::diagnose::latent::Mismatch;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::Severity;
 use crate::model::interface::Interface;
 use crate::model::pod::Pod;
 use crate::model::survey::Survey;
@@ -68,23 +68,6 @@ fn is_tunnel(reach: &Reach, index: usize) -> bool {
     at(index).is_some_and(|joint| joint.overhead > 0 && on_node(joint)) && at(index + 1).is_some_and(on_node)
 }
 
-fn mismatch(tunnel: &Interface, limit: u32, larger: u32, pods: Vec<Pod>) -> Mismatch {
-    Mismatch {
-        kind: Kind::OverlayMtuExceedsUnderlay,
-        ifindex: tunnel.ifindex,
-        interface: tunnel.name.clone(),
-        limit,
-        larger,
-        at: LimitAt::Overlay,
-        how: LimitHow::UnderlayMinusOverhead,
-        pod: None,
-        pods,
-        direction: Some(Direction::FromPod),
-        family: None,
-        certain: false,
-    }
-}
-
 fn met(tunnel: &Interface, excess: Excess<'_>) -> Consequence {
     let Excess { limit, larger, pods, is_meant, is_seen, beyond, reach, index } = excess;
     let (severity, note) = match (is_meant, is_seen, beyond) {
@@ -111,7 +94,7 @@ fn met(tunnel: &Interface, excess: Excess<'_>) -> Consequence {
     Consequence {
         note: Some(note),
         chain: Some(marked(&reach.chain, index)),
-        ..Consequence::of(mismatch(tunnel, limit, larger, pods), severity)
+        ..Consequence::of(Mismatch::of_tunnel(tunnel, (limit, larger), pods), severity)
     }
 }
 
@@ -131,6 +114,6 @@ fn unmet(survey: &Survey, tunnel: &Interface) -> Option<Consequence> {
             "Every pod and route that leads into it is small enough today; the next pod need not be."
                 .to_owned(),
         ),
-        ..Consequence::of(mismatch(tunnel, limit, tunnel.mtu, Vec::new()), Severity::Info)
+        ..Consequence::of(Mismatch::of_tunnel(tunnel, (limit, tunnel.mtu), Vec::new()), Severity::Info)
     })
 }

@@ -1,43 +1,23 @@
 //! The two ends of a pod's veth.
-use super::{Consequence, Senders, only};
-use crate::diagnose::latent::Mismatch;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use super::{Consequence, Senders};
+use crate::diagnose::latent;
+use crate::model::finding::{Direction, Severity};
 use crate::model::interface::{Interface, Role};
 use crate::model::limits::VETH_SLACK;
-use crate::model::pod::Pod;
 use crate::model::survey::Survey;
 
 /// Pairs whose ends differ.
 pub(super) fn ends_that_differ(survey: &Survey, senders: &Senders) -> Vec<Consequence> {
     let node = &survey.node;
-    let ends = node.with_role(Role::Pod).filter(|end| end.up && end.kind == "veth");
-    ends.filter_map(|end| consequence(survey, senders, end, node.pod_behind(end.ifindex)?)).collect()
+    let ends = node.with_role(Role::Pod).filter(|end| end.up);
+    ends.filter_map(|end| consequence(survey, senders, end)).collect()
 }
 
-fn consequence(survey: &Survey, senders: &Senders, end: &Interface, pod: &Pod) -> Option<Consequence> {
-    let pod_mtu = end.peer.as_ref()?.mtu?;
-    if pod_mtu == end.mtu {
-        return None;
-    }
-    let from_pod = end.mtu < pod_mtu;
+fn consequence(survey: &Survey, senders: &Senders, end: &Interface) -> Option<Consequence> {
+    let mismatch = latent::veth_ends(&survey.node, end)?;
+    let (limit, from_pod) = (mismatch.limit, mismatch.direction == Some(Direction::FromPod));
+    let pod = mismatch.pod.as_ref()?;
     let sends = if from_pod { senders.largest(pod)? } else { towards(survey, senders, end) };
-    let limit = end.mtu.min(pod_mtu);
-    let pod_end = pod.pod_interface.clone().unwrap_or_default();
-    let (one, pods) = only(pod);
-    let mismatch = Mismatch {
-        kind: Kind::VethMtuMismatch,
-        ifindex: end.ifindex,
-        interface: if from_pod { end.name.clone() } else { pod_end },
-        limit,
-        larger: end.mtu.max(pod_mtu),
-        at: if from_pod { LimitAt::Link } else { LimitAt::Pod },
-        how: LimitHow::PeerMtu,
-        pod: one,
-        pods,
-        direction: Some(if from_pod { Direction::FromPod } else { Direction::ToPod }),
-        family: None,
-        certain: false,
-    };
     let can_be_met = sends > limit.saturating_add(VETH_SLACK);
     let note = match (can_be_met, from_pod) {
         (true, _) => None,

@@ -1,10 +1,10 @@
 //! IPv6 that an MTU switched off, and path MTU discovery that a setting or a locked route switched off.
 use super::super::egress::{self, By};
 use super::super::{Beyond, Place, Reach, sender};
-use super::{Consequence, marked, only};
+use super::{Consequence, marked};
 use crate::diagnose::latent::{self, Mismatch};
 use crate::diagnose::rules::pmtud_disabled;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::Severity;
 use crate::model::flow::Family;
 use crate::model::pod::Pod;
 use crate::model::settings::{Discovery, Setting};
@@ -56,21 +56,8 @@ fn smallest_told<'a>(reaches: &'a [Reach], pod: &Pod, family: Family) -> Option<
 }
 
 fn base(pod: &Pod, family: Family, interface: &str, limit: u32, larger: u32) -> Mismatch {
-    let (one, pods) = only(pod);
-    Mismatch {
-        kind: Kind::PmtudDisabled,
-        ifindex: pod.host_ifindex.unwrap_or(0),
-        interface: interface.to_owned(),
-        limit,
-        larger,
-        at: LimitAt::Node,
-        how: LimitHow::DeviceMtu,
-        pod: one,
-        pods,
-        direction: Some(Direction::FromPod),
-        family: Some(family),
-        certain: false,
-    }
+    let at = (pod.host_ifindex.unwrap_or(0), interface);
+    Mismatch::of_discovery(Some(pod), family, at, (limit, larger))
 }
 
 fn by_setting(survey: &Survey, reaches: &[Reach], pod: &Pod) -> Option<Consequence> {

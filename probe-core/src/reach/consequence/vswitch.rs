@@ -3,7 +3,7 @@ use super::super::joint::{Beyond, Place};
 use super::super::{Reach, switch};
 use super::{Consequence, Senders, marked};
 use crate::diagnose::latent::Mismatch;
-use crate::model::finding::{Direction, Kind, LimitAt, LimitHow, Severity};
+use crate::model::finding::{Direction, LimitAt, LimitHow, Severity};
 use crate::model::interface::Interface;
 use crate::model::pod::Pod;
 use crate::model::survey::Survey;
@@ -68,18 +68,10 @@ fn consequence(survey: &Survey, reaches: &[Reach], datapath: u32, excess: Excess
     let how = if by_flows { "By the programmed flows" } else { "Unless flows say otherwise" };
     let note = format!("{how}, what these pods send leaves by {}, which takes {}.", port.name, port.mtu);
     let mismatch = Mismatch {
-        kind: Kind::BridgeMtuMismatch,
-        ifindex: datapath,
-        interface: switch.name.clone(),
-        limit: port.mtu,
-        larger,
         at: if switch::is_outward(port) { LimitAt::Node } else { LimitAt::Link },
         how: LimitHow::DeviceMtu,
-        pod: None,
-        pods,
         direction: Some(Direction::FromPod),
-        family: None,
-        certain: false,
+        ..Mismatch::of_bridge(switch, (port.mtu, larger), pods)
     };
     let chain = reaches.iter().find_map(|reach| {
         let index = reach.chain.iter().position(|joint| {
