@@ -16,6 +16,8 @@ pub(super) struct Acknowledged {
     /// All that the connection sent meanwhile was, and it repeated nothing: the size of its largest, as far as can be
     /// told; else 0.
     pub whole: u32,
+    /// The connection stood still itself meanwhile: what arrived of it may have after the path was put right.
+    pub stood_still: bool,
 }
 
 /// Segments from which on it is told whether a connection fills them.

@@ -2,6 +2,8 @@
 //!
 //! Retransmissions alone prove nothing. Three of one segment, while smaller segments to the same address are
 //! acknowledged after the connection began to stand still, do (contract: `path_silent`).
+mod contradiction;
+
 use super::Diagnoser;
 use super::acknowledged::{Acknowledged, Sizes};
 use super::drops::name_of;
@@ -43,6 +45,11 @@ struct Stall {
     unsent: Time,
     began: Time,
     last: Time,
+    /// When the oldest segment was sent last.
+    repeated_at: Time,
+    /// When the last of its repetitions that are known to be lost was sent: it was repeated again, or is not acknowledged
+    /// long after.
+    known_lost: Time,
     una: u32,
     /// Bytes that were acknowledged before.
     acked: u64,
@@ -62,6 +69,12 @@ impl Stall {
         if entry.size > HANDSHAKE && entry.is_exact { self.unsent } else { self.began }
     }
 
+    /// It was acknowledged before a segment went that is known to be lost: what passes only after the last of those may
+    /// tell of the end of an outage.
+    fn is_followed_by_loss(&self, entry: &Acknowledged) -> bool {
+        entry.from <= self.known_lost
+    }
+
     fn is_proved(&self) -> bool {
         self.retransmissions >= RETRANSMISSIONS && self.last >= self.began + STANDS_STILL
     }
@@ -71,10 +84,8 @@ impl Acknowledged {
     /// Whether it shows that the size is not why a connection between the same two hosts stands still: one that sends
     /// segments as large went on long after, and lost nothing.
     fn refutes(&self, flow: &Flow, stall: &Stall) -> bool {
-        self.flow.src == flow.src
-            && self.whole >= stall.segment
-            && self.until > stall.began + STANDS_STILL
-            && self.from <= stall.last
+        let is_whole = self.whole >= stall.segment && self.until > stall.began + STANDS_STILL;
+        self.flow.src == flow.src && self.from <= stall.last && (is_whole || self.contradicts(stall))
     }
 }
 
@@ -103,6 +114,8 @@ impl Stalls {
             unsent,
             began: event.time.saturating_sub(timeout),
             last: event.time,
+            repeated_at: unsent,
+            known_lost: unsent,
             una: event.snd_una,
             acked: event.bytes_acked,
             retransmissions: 0,
@@ -114,6 +127,8 @@ impl Stalls {
             *stall = Stall {
                 unsent,
                 began: event.time.saturating_sub(timeout),
+                repeated_at: unsent,
+                known_lost: unsent,
                 una: event.snd_una,
                 acked: event.bytes_acked,
                 retransmissions: 0,
@@ -124,7 +139,9 @@ impl Stalls {
             };
         }
         if is_oldest {
-            stall.retransmissions += packets;
+            stall.retransmissions += stall.repetitions(packets, event.time);
+            stall.known_lost = stall.known_lost.max(stall.repeated_at);
+            stall.repeated_at = event.time;
             // What is repeated once more did not arrive. TCP that probes (RFC 4821) makes its segments smaller meanwhile.
             stall.segment = stall.segment.min(stall.repeated);
             stall.repeated = event.segment;
@@ -145,6 +162,7 @@ impl Stalls {
             is_exact: true,
             size: HANDSHAKE,
             whole: 0,
+            stood_still: false,
         });
     }
 
@@ -165,11 +183,13 @@ impl Stalls {
             is_exact: true,
             size: sizes.surely,
             whole: if event.total_retrans == 0 { sizes.likely } else { 0 },
+            stood_still: false,
         });
     }
 
-    pub(super) fn add_acknowledged(&mut self, acknowledged: Acknowledged) {
+    pub(super) fn add_acknowledged(&mut self, mut acknowledged: Acknowledged) {
         let now = acknowledged.until;
+        acknowledged.stood_still = self.stands_still(&acknowledged.flow);
         let entries = self.acknowledged.entry(acknowledged.flow.dst).or_default();
         entries.retain(|entry| entry.until + REMEMBERED >= now);
         if entries.len() < MAX_PER_ADDRESS {
@@ -215,6 +235,9 @@ impl Stalls {
     /// been repaired.
     fn proof(&self, flow: &Flow, stall: &Stall) -> Option<u32> {
         let remote = flow.dst;
+        if stall.segment <= contradiction::every_path_carries(flow.family()) {
+            return None;
+        }
         let acknowledged = self.acknowledged.get(&remote)?;
         if acknowledged.iter().any(|entry| entry.refutes(flow, stall)) {
             return None;
@@ -223,7 +246,7 @@ impl Stalls {
             .iter()
             .filter(|entry| {
                 entry.until > stall.earliest_proof(entry)
-                    && entry.from <= stall.last
+                    && stall.is_followed_by_loss(entry)
                     && entry.size < stall.segment
             })
             .map(|entry| entry.size)
@@ -398,6 +421,7 @@ impl Diagnoser {
     }
 
     pub(super) fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
+        self.retract_contradicted(now, remote);
         let proved: Vec<(Flow, Stall, u32)> = self
             .stalls
             .stalls
@@ -448,7 +472,8 @@ impl Diagnoser {
         if let Some((low, high)) = &mut fault.limit.between {
             *high = (*high).min(stall.segment);
             if passed < *high {
-                *low = (*low).max(passed);
+                // Another address may be reached by a wider path.
+                *low = if *low < *high { (*low).max(passed) } else { passed };
             }
         }
         if let Some(evidence) = fault.flow(flow, stall.last, 0) {
