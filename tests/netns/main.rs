@@ -18,6 +18,7 @@ mod links;
 mod mss_exceeds_path;
 mod mtu_below_ipv6_minimum;
 mod neighbours;
+mod overflow;
 mod overlay_mtu_exceeds_underlay;
 mod oversize_dropped;
 mod oversize_fragmented;

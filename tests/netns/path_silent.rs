@@ -15,8 +15,13 @@ const RESPONSE: u32 = 5_000;
 /// A host behind routers that carry 1400 and say nothing about it. Packets are cut to size before they meet them, as on
 /// a wire.
 pub fn silent(pods: &[&str]) -> Result<Network> {
-    let plan = pods.iter().fold(Plan::new().far(1400), |plan, pod| plan.pod(Pod::routed(pod)));
-    let network = plan.build()?;
+    let plan = pods.iter().fold(Plan::new(), |plan, pod| plan.pod(Pod::routed(pod)));
+    silenced(plan)
+}
+
+/// The same for any node.
+pub fn silenced(plan: Plan) -> Result<Network> {
+    let network = plan.far(1400).build()?;
     for router in ["router", "gateway"] {
         network.filter_packet_too_big(router, "output")?;
     }

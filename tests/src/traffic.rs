@@ -12,7 +12,7 @@ pub mod stream;
 
 pub use datagram::{Datagrams, Delivery, Df};
 pub use echo::{Echo, Pings};
-pub use flood::flood;
+pub use flood::{flood, flood_uncut};
 pub use reflector::Reflector;
 pub use server::Server;
 pub use stream::{Exchange, Transfer};
