@@ -3,7 +3,7 @@ use super::{Diagnoser, HookCounters, Output, Senses};
 use crate::model::event::Event;
 use crate::model::finding::Finding;
 use crate::model::flow::{Family, Flow, Protocol};
-use crate::model::interface::{DeviceCounters, Interface, OuterDf, Peer, Role, Tunnel};
+use crate::model::interface::{Interface, OuterDf, Peer, Role, Tunnel};
 use crate::model::packet::{Packet, TcpHeader, Transport};
 use crate::model::packet_too_big::{HookDirection, PacketTooBigSeen};
 use crate::model::pod::{Pod, PodSource};
@@ -35,35 +35,12 @@ pub fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-pub fn interface(ifindex: u32, name: &str, kind: &str, mtu: u32, role: Role) -> Interface {
-    Interface {
-        ifindex,
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        mtu,
-        ipv6_mtu: None,
-        min_mtu: None,
-        max_mtu: None,
-        up: true,
-        ethernet: true,
-        role,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: None,
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
-        counters: DeviceCounters::default(),
-    }
-}
-
 /// Two pods of 1500 on veths of 1500, an uplink of the given MTU, a vxlan of 1500 over it.
 pub fn node(uplink_mtu: u32) -> Topology {
     let mut topology = Topology { netns_inode: NODE, ..Topology::default() };
-    let mut uplink = interface(UPLINK, "eth0", "", uplink_mtu, Role::Uplink);
+    let mut uplink = Interface::plain(UPLINK, "eth0", "", uplink_mtu, Role::Uplink);
     uplink.addresses = vec![(ip("10.0.1.2"), 24)];
-    let mut tunnel = interface(TUNNEL, "flannel.1", "vxlan", 1500, Role::Overlay);
+    let mut tunnel = Interface::plain(TUNNEL, "flannel.1", "vxlan", 1500, Role::Overlay);
     tunnel.tunnel = Some(Tunnel {
         overhead: Some(50),
         underlay: Some(UPLINK),
@@ -91,7 +68,7 @@ pub fn node(uplink_mtu: u32) -> Topology {
         let ifindex = POD1 + number - 1;
         let address = ip(&format!("10.244.1.{}", 10 + number));
         let name = format!("veth{number}");
-        let mut end = interface(ifindex, &name, "veth", 1500, Role::Pod);
+        let mut end = Interface::plain(ifindex, &name, "veth", 1500, Role::Pod);
         end.peer = Some(Peer {
             ifindex: 2,
             nsid: Some(number.cast_signed()),

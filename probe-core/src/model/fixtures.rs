@@ -1,32 +1,13 @@
 //! Interfaces and routes for the tests of the model.
 use super::flow::Family;
-use super::interface::{DeviceCounters, Interface, OuterDf, Peer, Role, Tunnel};
+use super::interface::{Interface, OuterDf, Peer, Role, Tunnel};
 use super::route::Route;
 use super::topology::Topology;
 use std::net::IpAddr;
 
 /// A device that is up.
 pub fn device(ifindex: u32, name: &str, kind: &str, mtu: u32) -> Interface {
-    Interface {
-        ifindex,
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        mtu,
-        ipv6_mtu: None,
-        min_mtu: None,
-        max_mtu: None,
-        up: true,
-        ethernet: true,
-        role: Role::Link,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: None,
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
-        counters: DeviceCounters::default(),
-    }
+    Interface::plain(ifindex, name, kind, mtu, Role::Link)
 }
 
 /// A veth whose other end is in the namespace with an id, or here.

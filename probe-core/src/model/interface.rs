@@ -77,6 +77,32 @@ pub struct Interface {
     pub counters: DeviceCounters,
 }
 
+impl Interface {
+    /// An Ethernet device that is up and of which nothing else is known.
+    pub fn plain(ifindex: u32, name: &str, kind: &str, mtu: u32, role: Role) -> Self {
+        Self {
+            ifindex,
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            mtu,
+            ipv6_mtu: None,
+            min_mtu: None,
+            max_mtu: None,
+            up: true,
+            ethernet: true,
+            role,
+            master: None,
+            master_kind: None,
+            lower: None,
+            peer: None,
+            table: None,
+            tunnel: None,
+            addresses: Vec::new(),
+            counters: DeviceCounters::default(),
+        }
+    }
+}
+
 /// The other end of a veth.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peer {

@@ -1,27 +1,9 @@
 use super::*;
-use probe_core::model::interface::{DeviceCounters, Peer, Role};
+use probe_core::model::interface::{Peer, Role};
 
 fn interface(ifindex: u32, role: Role) -> Interface {
-    Interface {
-        ifindex,
-        name: format!("if{ifindex}"),
-        kind: "veth".to_owned(),
-        mtu: 1500,
-        ipv6_mtu: None,
-        min_mtu: None,
-        max_mtu: None,
-        up: true,
-        ethernet: true,
-        role,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: (role == Role::Pod).then(Peer::default),
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
-        counters: DeviceCounters::default(),
-    }
+    let peer = (role == Role::Pod).then(Peer::default);
+    Interface { peer, ..Interface::plain(ifindex, &format!("if{ifindex}"), "veth", 1500, role) }
 }
 
 fn topology(interfaces: &[Interface]) -> Topology {

@@ -7,26 +7,7 @@ use probe_core::model::pod::{Pod, PodSource};
 use probe_core::model::size_histogram::SizeBucket;
 
 fn interface(ifindex: u32, name: &str, role: Role) -> Interface {
-    Interface {
-        ifindex,
-        name: name.to_owned(),
-        kind: "veth".to_owned(),
-        mtu: 1500,
-        ipv6_mtu: None,
-        min_mtu: None,
-        max_mtu: None,
-        up: true,
-        ethernet: true,
-        role,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: None,
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
-        counters: DeviceCounters::default(),
-    }
+    Interface::plain(ifindex, name, "veth", 1500, role)
 }
 
 fn pod(name: &str, host_ifindex: u32) -> Pod {
