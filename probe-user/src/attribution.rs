@@ -4,7 +4,6 @@
 pub mod cluster;
 mod control_group;
 mod host_pods;
-pub mod http;
 pub mod names;
 mod namespace_index;
 mod namespace_names;

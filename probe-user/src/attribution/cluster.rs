@@ -11,10 +11,10 @@ mod tests;
 mod watch;
 
 pub use access::{Access, AccessError};
+pub use endpoint::Endpoint;
 pub use state::Party;
 
 use crate::attribution::sources::{Moment, Unavailable};
-use endpoint::Endpoint;
 use probe_core::identity::Record;
 use state::State;
 use std::net::IpAddr;

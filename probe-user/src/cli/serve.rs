@@ -1,7 +1,7 @@
 //! Options of `serve`. None has a default here: what is not said may stand in the file.
 use super::{HookChoice, LogForm, LogLevel, NameArguments, SeverityChoice};
 use crate::config::{HistogramPods, PodPattern};
-use crate::service::post::HttpUrl;
+use crate::http_client::HttpUrl;
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use std::net::SocketAddr;
@@ -44,7 +44,7 @@ pub struct ServeArguments {
     #[arg(long, env = "MTUPROBE_WEBHOOK_TOKEN_FILE", value_name = "FILE")]
     pub webhook_token_file: Option<PathBuf>,
 
-    /// Post each cause of findings as a Kubernetes Event, from a pod of the cluster [default: false].
+    /// Post each cause of findings as a Kubernetes Event: from a pod of the cluster, or by --kubeconfig [default: false].
     #[arg(
         long,
         env = "MTUPROBE_KUBERNETES_EVENTS",

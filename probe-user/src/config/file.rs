@@ -1,7 +1,7 @@
 //! The configuration file of `serve`: TOML with the names of the options. An error names file, line and key.
 use super::{HistogramPods, PodPattern};
 use crate::cli::{HookChoice, LogForm, LogLevel, SeverityChoice};
-use crate::service::post::HttpUrl;
+use crate::http_client::HttpUrl;
 use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use serde::de::{Deserializer, Error as _};

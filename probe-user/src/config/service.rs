@@ -2,7 +2,7 @@
 use super::{PodPattern, Selection, ServeFile, WatchConfig};
 use crate::attribution::sources::Places;
 use crate::cli::{HookChoice, LogForm, LogLevel, ServeArguments, SeverityChoice};
-use crate::service::post::HttpUrl;
+use crate::http_client::HttpUrl;
 use probe_core::model::finding::Severity;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;

@@ -18,6 +18,7 @@ use probe_core::model::finding::{Finding, Severity};
 use probe_core::model::{SECOND, Time};
 use std::cell::RefCell;
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,9 @@ pub fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     token.read(config.findings_token_file.as_deref())?;
     let listener = http::bind(config.listen).with_context(|| format!("listen at {}", config.listen))?;
     log::begin(config.log_form, config.log_level).map_err(|error| anyhow!("begin the log: {error}"))?;
-    let (courier, mail, posts) = Courier::new(receivers(&config)?, WallClock::now());
+    let receivers = receivers(&config)?;
+    let readable = receivers.iter().filter_map(Receiver::token_file).map(Path::to_owned).collect();
+    let (courier, mail, posts) = Courier::new(receivers, WallClock::now());
     confinement::confine_process().context("give up rights")?;
     let board = Arc::new(Board::default());
     let hang_up = Arc::new(AtomicBool::new(false));
@@ -47,8 +50,7 @@ pub fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         board: Arc::clone(&board),
         token: Arc::clone(&token),
         courier,
-        // Read again for each post.
-        readable: config.webhook.iter().filter_map(|(_, _, token)| token.clone()).collect(),
+        readable,
         hang_up: Arc::clone(&hang_up),
     }
     .start()?;
@@ -82,7 +84,7 @@ fn receivers(config: &ServeConfig) -> anyhow::Result<Vec<Receiver>> {
     let node = config.places.node.clone().unwrap_or_else(system::node_name);
     let mut receivers = Vec::new();
     if config.kubernetes_events {
-        receivers.push(post::kubernetes(node.clone())?);
+        receivers.push(post::kubernetes(&config.places.kubernetes, node.clone())?);
     }
     if let Some((url, authority, token)) = &config.webhook {
         receivers.push(post::webhook(url.clone(), authority.as_deref(), token.clone(), node)?);

@@ -3,11 +3,9 @@
 //! `book` decides what is worth telling, `courier` carries it: each receiver has a queue of its own and is asked again with
 //! growing pauses; what does not fit, or is refused, is counted and written down.
 mod book;
-mod client;
 mod courier;
 mod receiver;
 
 pub use book::{Book, NotedCause, Notice, Turn};
-pub use client::{HttpUrl, Server};
 pub use courier::{Counts, Courier, Mail};
 pub use receiver::{Receiver, kubernetes, webhook};

@@ -3,10 +3,12 @@ use super::{deaf_pod, push};
 use anyhow::{Context, Result};
 use mtuprobe_tests::probe::Run;
 use mtuprobe_tests::service::{self, Scratch, Service};
+use mtuprobe_tests::topology::Namespace;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 type Bodies = Arc<Mutex<Vec<(String, Value)>>>;
@@ -77,6 +79,39 @@ fn service_account(scratch: &Scratch) -> Result<()> {
     Ok(())
 }
 
+/// That server, while a test runs.
+struct ApiServer {
+    process: Child,
+    events: PathBuf,
+}
+
+impl ApiServer {
+    /// With a certificate and a token that are in the directory then.
+    fn start(node: &Namespace, scratch: &Scratch) -> Result<Self> {
+        service_account(scratch)?;
+        let events = scratch.path().join("events");
+        let script = scratch.write("server.py", API_SERVER)?;
+        let mut command = node.command("python3");
+        command.arg(script).arg(scratch.path().join("server.pem")).arg(&events);
+        Ok(Self { process: command.spawn().context("python3")?, events })
+    }
+
+    /// The first event that it was told.
+    fn event(&self) -> Result<Value> {
+        service::wait("an event", || {
+            let text = std::fs::read_to_string(&self.events).ok()?;
+            serde_json::from_str(text.lines().next()?).ok()
+        })
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        let _ended_already = self.process.kill();
+        let _waited_for = self.process.wait();
+    }
+}
+
 #[test]
 fn a_cause_is_posted_once_to_a_webhook_that_fails_first_and_as_an_event() -> Result<()> {
     let network = deaf_pod()?;
@@ -92,17 +127,7 @@ fn a_cause_is_posted_once_to_a_webhook_that_fails_first_and_as_an_event() -> Res
         }
     });
     let scratch = Scratch::new("posts")?;
-    service_account(&scratch)?;
-    let events = scratch.path().join("events");
-    let script = scratch.write("server.py", API_SERVER)?;
-    let mut server = network
-        .node()
-        .command("python3")
-        .arg(script)
-        .arg(scratch.path().join("server.pem"))
-        .arg(&events)
-        .spawn()
-        .context("python3")?;
+    let api = ApiServer::start(network.node(), &scratch)?;
     // A service account is looked for at a fixed place: a file system of our own lies there. Copied, because the thread that
     // posts may read nothing elsewhere.
     let mounted = format!(
@@ -115,19 +140,8 @@ fn a_cause_is_posted_once_to_a_webhook_that_fails_first_and_as_an_event() -> Res
     let run = Run::command(network.node(), &["serve", "--kubernetes-events=true"])
         .with(&["--webhook-url", "http://127.0.0.1:14680/hook?key=secret"])
         .under(&[&wrapper[..], &["sh", "-c", &mounted]].concat());
-    let outcome = told(&network, &run, &bodies, &events);
-    server.kill().and_then(|()| server.wait())?;
-    outcome
-}
-
-fn told(
-    network: &mtuprobe_tests::topology::Network,
-    run: &Run<'_>,
-    bodies: &Bodies,
-    events: &std::path::Path,
-) -> Result<()> {
-    let service = Service::start_run(network.node(), run)?;
-    push(network)?;
+    let service = Service::start_run(network.node(), &run)?;
+    push(&network)?;
     let page = service.wait_for("both told", |page| {
         let sent = |receiver| page.sum("mtuprobe_posts_total", &[receiver, "result=\"sent\""]) >= Some(1.0);
         sent("receiver=\"webhook\"") && sent("receiver=\"kubernetes\"")
@@ -144,10 +158,7 @@ fn told(
     assert_eq!(message["cause"]["kind"], "pmtu_black_hole");
     assert_eq!(message["cause"]["pods_affected"], 1);
 
-    let event = service::wait("an event", || {
-        let text = std::fs::read_to_string(events).ok()?;
-        serde_json::from_str::<Value>(text.lines().next()?).ok()
-    })?;
+    let event = api.event()?;
     assert_eq!(
         (&event["path"], &event["token"]),
         (&"/api/v1/namespaces/default/events".into(), &"Bearer account-token".into())
@@ -161,4 +172,25 @@ fn told(
     let report = service.stop()?;
     assert!(!report.stderr().contains("key=secret"), "a secret in the log: {}", report.stderr());
     Ok(())
+}
+
+/// With a token in a file, which the thread that posts may read there and nowhere beside.
+#[test]
+fn an_event_is_posted_by_way_of_a_kubeconfig() -> Result<()> {
+    let network = deaf_pod()?;
+    let scratch = Scratch::new("kubeconfig")?;
+    let api = ApiServer::start(network.node(), &scratch)?;
+    let config = "current-context: here\ncontexts:\n- {name: here, context: {cluster: this, user: me}}\nclusters:\n\
+                  - {name: this, cluster: {server: 'https://127.0.0.1:14643', certificate-authority: ca.crt}}\nusers:\n\
+                  - {name: me, user: {tokenFile: token}}\n";
+    let config = scratch.write("config", config)?;
+    let run = Run::command(network.node(), &["serve", "--kubernetes-events=true", "--kubeconfig", &config]);
+    let service = Service::start_run(network.node(), &run)?;
+    push(&network)?;
+    let event = api.event()?;
+    assert_eq!(event["token"], "Bearer account-token");
+    assert_eq!(event["body"]["reason"], "PmtuBlackHole");
+    let page = service.metrics()?;
+    assert_eq!(page.sum("mtuprobe_posts_total", &["result=\"failed\""]), Some(0.0), "{}", page.0);
+    service.stop().map(|_| ())
 }

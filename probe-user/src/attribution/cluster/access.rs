@@ -76,6 +76,14 @@ pub(super) enum Token {
 }
 
 impl Token {
+    /// The file that it is read from each time.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
     /// The token of now: the kubelet renews those in files.
     pub fn read(&self) -> io::Result<String> {
         match self {

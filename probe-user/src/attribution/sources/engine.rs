@@ -1,7 +1,7 @@
 //! Docker and Podman, over the sockets of their services.
 use super::{Moment, Unavailable, process_anchor};
-use crate::attribution::http::{Connection, HttpError};
 use crate::attribution::namespace_names::namespace_inode;
+use crate::http_client::{Connection, HttpError};
 use probe_core::identity::{Anchor, Names, Record};
 use probe_core::model::pod::{Container, PodSource};
 use serde::Deserialize;
@@ -111,7 +111,7 @@ impl Engine {
     async fn read(&mut self) -> Result<Vec<Record>, HttpError> {
         let stream = match UnixStream::connect(self.socket).await {
             Ok(stream) => stream,
-            Err(error) => return Err(HttpError::Body(Box::new(error))),
+            Err(error) => return Err(HttpError::unreachable("connect", error)),
         };
         let mut connection = Connection::open(stream, "localhost").await?;
         if self.source == PodSource::Podman {

@@ -1,5 +1,5 @@
 //! Carries notices to receivers, each with a queue of its own: one that does not answer delays no other, and nothing here.
-use super::client::PostError;
+use super::receiver::PostError;
 use super::{Notice, Receiver};
 use crate::output::wall_clock::WallClock;
 use crate::service::metrics::{Family, Value, catalogue};
