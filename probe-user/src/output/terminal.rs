@@ -148,5 +148,7 @@ impl Session {
 }
 
 #[cfg(test)]
+mod picture;
+#[cfg(test)]
 #[path = "terminal/tests.rs"]
 mod tests;

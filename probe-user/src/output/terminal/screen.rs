@@ -203,8 +203,11 @@ fn draw_pane(session: &mut Session, frame: &mut Frame<'_>, area: Rect) {
     let sheet = session.sheet();
     let keys: Vec<String> = sheet.rows.iter().map(|row| row.key.clone()).collect();
     let index = view::position(&keys, session.view.choice().selected.as_deref());
-    // What is selected stays selected when others come before it.
-    session.view.choice_mut().selected = keys.get(index).cloned();
+    // What somebody selected or reads stays selected when others come before it; until then the worst is.
+    let choice = session.view.choice_mut();
+    if choice.selected.is_some() || choice.scroll > 0 {
+        choice.selected = keys.get(index).cloned();
+    }
     let Some(row) = sheet.rows.get(index) else {
         frame.render_widget(Paragraph::new(nothing(session, &sheet)), area);
         return;

@@ -1,7 +1,7 @@
 //! The screen drawn into a buffer, compared with what is kept under `snapshots/` (`UPDATE_GOLDEN=1` writes it anew).
 use super::palette::Palette;
 use super::reading::{ObservedInterface, Passed, Reading};
-use super::{Command, Session};
+use super::{Command, Session, picture};
 use crate::output::sample;
 use crate::output::{Hook, Message};
 use probe_core::diagnose::Output;
@@ -20,26 +20,7 @@ use std::path::Path;
 const NOW: u64 = 42 * SECOND;
 
 fn interface(ifindex: u32, name: &str, role: Role, mtu: u32) -> Interface {
-    Interface {
-        ifindex,
-        name: name.to_owned(),
-        kind: if role == Role::Pod { "veth".to_owned() } else { String::new() },
-        mtu,
-        ipv6_mtu: None,
-        min_mtu: None,
-        max_mtu: None,
-        up: true,
-        ethernet: true,
-        role,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: None,
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
-        counters: DeviceCounters::default(),
-    }
+    Interface::plain(ifindex, name, if role == Role::Pod { "veth" } else { "" }, mtu, role)
 }
 
 fn histogram(direction: Direction, counts: &[(u32, u64)]) -> SizeHistogram {
@@ -99,9 +80,15 @@ fn reading(seconds: u64) -> Reading {
 
 /// A session in the midst of an observation.
 fn session() -> Session {
+    session_of(|_| true)
+}
+
+/// The same, which was told these messages only.
+fn session_of(is_told: impl Fn(&Message) -> bool) -> Session {
     let mut session = Session::new(sample::clock(), Palette::new(false));
-    for message in sample::messages().iter().filter(|message| !matches!(message, Message::Summary(_))) {
-        session.hear(message);
+    let messages = sample::messages().into_iter().filter(|message| !matches!(message, Message::Summary(_)));
+    for message in messages.filter(is_told) {
+        session.hear(&message);
     }
     session.hear(&Message::Diagnosis { time: NOW, output: Output::Finding(sample::config_finding()) });
     session.read(reading(0));
@@ -139,8 +126,11 @@ fn screen(session: &mut Session) -> String {
 }
 
 fn compare(name: &str, screen: &str) {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/output/terminal/snapshots/{name}.txt"));
+    compare_file(&format!("probe-user/src/output/terminal/snapshots/{name}.txt"), screen);
+}
+
+fn compare_file(name: &str, screen: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, screen).expect("written");
     }
@@ -165,6 +155,18 @@ fn each_pane_has_rows_and_details() {
         keys(&mut session, letter);
         compare(name, &screen(&mut session));
     }
+}
+
+#[test]
+fn the_pictures_in_the_readme_are_true() {
+    let mut session = session_of(|message| {
+        // As most nodes are: everything is seen, and nothing was lost.
+        !matches!(message, Message::Diagnosis { output: Output::Lost(_) | Output::Coverage(_), .. })
+    });
+    session.palette = Palette::new(true);
+    compare_file("docs/pictures/findings.svg", &picture::svg(&drawn(&mut session, 96, 24)));
+    keys(&mut session, "h");
+    compare_file("docs/pictures/sizes.svg", &picture::svg(&drawn(&mut session, 96, 18)));
 }
 
 #[test]

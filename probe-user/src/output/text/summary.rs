@@ -189,10 +189,12 @@ fn ends(findings: &[&Finding]) -> String {
 /// How many suffer, since when, and whether it is over.
 pub(in crate::output) fn extent(findings: &[&Finding], clock: WallClock) -> String {
     let mut parts = Vec::new();
-    if let Some(cause) = findings.first().and_then(|worst| worst.cause.as_ref())
-        && cause.pods_total > 0
-    {
-        parts.push(format!("{} of {}", cause.pods_affected, amount(cause.pods_total.into(), "pod")));
+    // Each finding tells how many there were when it last changed.
+    let causes = || findings.iter().filter_map(|finding| finding.cause.as_ref());
+    let affected = causes().map(|cause| cause.pods_affected).max();
+    let total = causes().map(|cause| cause.pods_total).max().filter(|total| *total > 0);
+    if let (Some(affected), Some(total)) = (affected, total) {
+        parts.push(format!("{affected} of {}", amount(total.into(), "pod")));
     }
     let stalled: u64 = findings.iter().map(|finding| finding.impact.stalled_flows).sum();
     if stalled > 0 {
@@ -212,6 +214,8 @@ pub(in crate::output) fn extent(findings: &[&Finding], clock: WallClock) -> Stri
 fn sufferers(findings: &[&Finding]) -> String {
     let mut names: BTreeSet<String> = BTreeSet::new();
     let worst = findings.iter().map(|finding| finding.severity).max();
+    let own: BTreeSet<String> =
+        findings.iter().filter_map(|finding| finding.pod.as_ref()).map(Pod::display_name).collect();
     for finding in findings {
         match &finding.pod {
             Some(pod) => {
@@ -224,7 +228,11 @@ fn sufferers(findings: &[&Finding]) -> String {
             None if finding.pods.is_empty() => {
                 names.insert("the node itself".to_owned());
             }
-            None => names.extend(finding.pods.iter().map(Pod::display_name)),
+            // Who has a finding of its own is named with it.
+            None => {
+                let others = finding.pods.iter().map(Pod::display_name);
+                names.extend(others.filter(|name| !own.contains(name)));
+            }
         }
     }
     let more = names.len().saturating_sub(PODS_NAMED);

@@ -43,7 +43,9 @@ fn row(error: &SeenError, clock: WallClock) -> Option<Row> {
         (Verdict::Implausible | Verdict::UnknownFlow, _) | (Verdict::Plausible, true) => Severity::Warning,
         (Verdict::Plausible, false) => Severity::Info,
     };
-    let stages: Vec<&str> = error.reports.iter().map(|report| report.stage.name()).collect();
+    // The details have those before.
+    let furthest = error.reports.iter().max_by_key(|report| report.stage)?;
+    let place = furthest.seen_at.as_ref().map(|(interface, _)| format!(" {interface}")).unwrap_or_default();
     let mtu = known(|report| report.next_hop_mtu.map(|mtu| mtu.to_string()));
     let original = known(|report| report.original.map(|flow| flow.to_string()));
     Some(Row {
@@ -52,7 +54,7 @@ fn row(error: &SeenError, clock: WallClock) -> Option<Row> {
             clock.time_of_day(first.time),
             mtu.unwrap_or_default(),
             known(|report| report.reporter.map(|reporter| reporter.to_string())).unwrap_or_default(),
-            stages.join(">"),
+            format!("{}{place}", furthest.stage.name()),
             original.unwrap_or_default(),
         ],
         severity,
