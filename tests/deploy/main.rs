@@ -2,6 +2,7 @@
 //! program that it is for. The seccomp profile is held against what the binary really calls, which needs root.
 mod chart;
 mod dashboard;
+mod packages;
 mod readme;
 mod rules;
 mod seccomp;

@@ -1,4 +1,6 @@
 //! containerd with runc and CNI plugins.
+mod image;
+
 use super::break_link;
 use anyhow::{Context as _, Result, ensure};
 use mtuprobe_tests::runtime::{PodSpec, RunningPod, RuntimeNode, wait_until};

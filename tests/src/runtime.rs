@@ -3,6 +3,7 @@
 mod files;
 mod holder;
 mod image;
+pub mod kubelet;
 pub mod messages;
 mod podman;
 
@@ -14,12 +15,13 @@ use crate::topology::Namespace;
 use anyhow::{Context as _, Result, bail, ensure};
 use messages::{
     ContainerConfig, ContainerMetadata, CreateContainerRequest, CreateContainerResponse, ImageSpec,
-    LinuxPodSandboxConfig, Nothing, PodSandboxConfig, PodSandboxMetadata, RemovePodSandboxRequest,
-    RunPodSandboxRequest, RunPodSandboxResponse, StartContainerRequest, StatusRequest, StatusResponse,
-    StopPodSandboxRequest,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, Nothing, PodSandboxConfig, PodSandboxMetadata,
+    RemovePodSandboxRequest, RunPodSandboxRequest, RunPodSandboxResponse, StartContainerRequest,
+    StatusRequest, StatusResponse, StopContainerRequest, StopPodSandboxRequest,
 };
 use probe_user::attribution::sources::CriClient;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -50,12 +52,19 @@ pub struct PodSpec {
     pub uid: String,
     /// `bridge` or `ptp`.
     pub network: &'static str,
+    /// It has the node's network and processes instead.
+    pub is_of_the_node: bool,
 }
 
 impl PodSpec {
     /// A pod on the node's bridge.
     pub fn bridged(namespace: &str, name: &str) -> Self {
         Self::on("", namespace, name)
+    }
+
+    /// A pod with the node's own network and processes.
+    pub fn of_the_node(namespace: &str, name: &str) -> Self {
+        Self { is_of_the_node: true, ..Self::on("", namespace, name) }
     }
 
     /// A pod with a veth of its own to the node.
@@ -67,7 +76,7 @@ impl PodSpec {
         // Control groups are shared by all nodes of this machine: no two pods may have the same.
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let uid = format!("7f3b1c52-0f6e-4a57-{:04x}-{:012x}", std::process::id() & 0xffff, number);
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), uid, network }
+        Self { namespace: namespace.to_owned(), name: name.to_owned(), uid, network, is_of_the_node: false }
     }
 }
 
@@ -109,8 +118,14 @@ impl<'network> RuntimeNode<'network> {
         let calls = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let mut node = Self { holder, group: format!("/{CGROUP}/{name}"), calls };
         node.wait_until_ready()?;
-        node.holder.inside(&["ctr", "-n", "k8s.io", "images", "import", &image.display().to_string()])?;
+        node.import(&image)?;
         Ok(node)
+    }
+
+    /// Takes an image out of an archive.
+    pub fn import(&self, archive: &Path) -> Result<()> {
+        let archive = archive.display().to_string();
+        self.holder.inside(&["ctr", "-n", "k8s.io", "images", "import", &archive]).map(|_| ())
     }
 
     /// Stops containerd, without the pods.
@@ -131,6 +146,9 @@ impl<'network> RuntimeNode<'network> {
 
     /// A sandbox, as the kubelet asks for it.
     pub fn run_pod(&self, spec: &PodSpec) -> Result<RunningPod> {
+        if let Some(logs) = self.logs_of(spec) {
+            fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+        }
         let request = RunPodSandboxRequest {
             config: Some(self.sandbox_config(spec)),
             runtime_handler: spec.network.to_owned(),
@@ -146,7 +164,13 @@ impl<'network> RuntimeNode<'network> {
             image: Some(ImageSpec { image: IMAGE.to_owned() }),
             command: vec!["/bin/busybox".to_owned()],
             args: vec!["sleep".to_owned(), "86400".to_owned()],
+            ..Default::default()
         };
+        self.start_container(pod, config)
+    }
+
+    /// A container as its own configuration says.
+    pub fn start_container(&self, pod: &RunningPod, config: ContainerConfig) -> Result<String> {
         let request = CreateContainerRequest {
             pod_sandbox_id: pod.sandbox.clone(),
             config: Some(config),
@@ -158,6 +182,14 @@ impl<'network> RuntimeNode<'network> {
         Ok(answer.container_id)
     }
 
+    /// Ends a container as a kubelet does: by SIGTERM, and by SIGKILL only much later.
+    pub fn stop_container(&self, id: &str) -> Result<()> {
+        let timeout = PATIENCE.as_secs().cast_signed();
+        let stop = StopContainerRequest { container_id: id.to_owned(), timeout };
+        let _: Nothing = self.call("StopContainer", stop)?;
+        Ok(())
+    }
+
     /// Removes a pod with all that runs in it.
     pub fn remove_pod(&self, pod: &RunningPod) -> Result<()> {
         let stop = StopPodSandboxRequest { pod_sandbox_id: pod.sandbox.clone() };
@@ -165,6 +197,12 @@ impl<'network> RuntimeNode<'network> {
         let remove = RemovePodSandboxRequest { pod_sandbox_id: pod.sandbox.clone() };
         let _: Nothing = self.call("RemovePodSandbox", remove)?;
         Ok(())
+    }
+
+    /// Where the output of a pod's containers goes, for pods that have any.
+    pub fn logs_of(&self, spec: &PodSpec) -> Option<PathBuf> {
+        let name = format!("{}_{}_{}", spec.namespace, spec.name, spec.uid);
+        spec.is_of_the_node.then(|| self.holder.directory().join("logs").join(name))
     }
 
     fn sandbox_config(&self, spec: &PodSpec) -> PodSandboxConfig {
@@ -175,14 +213,20 @@ impl<'network> RuntimeNode<'network> {
                 namespace: spec.namespace.clone(),
                 attempt: 0,
             }),
-            hostname: spec.name.clone(),
+            // The node's own name stays where its network is.
+            hostname: if spec.is_of_the_node { String::new() } else { spec.name.clone() },
             labels: [
                 ("app".to_owned(), spec.name.clone()),
                 ("io.kubernetes.pod.name".to_owned(), spec.name.clone()),
             ]
             .into(),
-            linux: Some(LinuxPodSandboxConfig { cgroup_parent: format!("{}/pod{}", self.group, spec.uid) }),
-            ..Default::default()
+            log_directory: self.logs_of(spec).map_or_else(String::new, |logs| logs.display().to_string()),
+            linux: Some(LinuxPodSandboxConfig {
+                cgroup_parent: format!("{}/pod{}", self.group, spec.uid),
+                security_context: spec
+                    .is_of_the_node
+                    .then(|| LinuxSandboxSecurityContext { namespace_options: Some(kubelet::of_the_node()) }),
+            }),
         }
     }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what is released, in `target/dist`: the static binary, man pages, completions, an image archive, a
+//! `cargo xtask dist`: what is released, in `target/dist/ARCH`: the static binary, man pages, completions, an image archive, a
 //! Debian package, and the sums of them all. The same sources give the same bytes.
 
 mod deb;
@@ -15,16 +15,16 @@ use clap::Args;
 
 use crate::{
     setup,
-    workspace::{Workspace, run as run_command, shown},
+    workspace::{Workspace, find_program, run as run_command, shown},
 };
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Architecture: x86_64, or aarch64 where rustup has its target and the distribution its compiler
-    #[arg(long, default_value = "x86_64")]
+    /// Architecture: x86_64 or aarch64; for another than this machine's, its compiler is installed
+    #[arg(long, default_value = std::env::consts::ARCH)]
     arch: String,
 
-    /// Package a build of the dev profile, to look at the packages; not for release
+    /// Package a build of the dev profile, in `target/dist-dev`, to look at the packages; not for release
     #[arg(long)]
     dev: bool,
 }
@@ -44,13 +44,29 @@ struct Release {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     setup::run()?;
-    let workspace = Workspace::locate()?;
+    let directory = pack(&Workspace::locate()?, arguments)?;
+    println!("dist: complete, in {}", directory.display());
+    Ok(())
+}
+
+/// The packages of a build of the dev profile, which shares its target directory with the emulated machines: what the
+/// tests look at.
+pub fn for_tests(workspace: &Workspace) -> Result<PathBuf> {
+    pack(workspace, &Arguments { arch: std::env::consts::ARCH.to_owned(), dev: true })
+}
+
+fn pack(workspace: &Workspace, arguments: &Arguments) -> Result<PathBuf> {
     let debian_arch = match arguments.arch.as_str() {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
         other => bail!("dist knows x86_64 and aarch64, not {other}"),
     };
-    let directory = workspace.target.join("dist");
+    if arguments.arch != std::env::consts::ARCH {
+        install_compiler(&arguments.arch, debian_arch)?;
+    }
+    // Built first: a failure leaves what is there.
+    let built = build(workspace, arguments)?;
+    let directory = directory(workspace, &arguments.arch, arguments.dev);
     if directory.exists() {
         fs::remove_dir_all(&directory).with_context(|| format!("empty {}", directory.display()))?;
     }
@@ -63,19 +79,48 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         directory,
     };
     let binary = release.directory.join("mtuprobe");
-    fs::copy(build(&workspace, arguments)?, &binary).context("copy the binary")?;
+    fs::copy(built, &binary).context("copy the binary")?;
+    if arguments.dev {
+        // As the release profile does.
+        run_command(Command::new(tool(&release.arch, "strip")).arg("--strip-debug").arg(&binary))?;
+    }
     is_static(&binary)?;
-    write_reference(&workspace, &release)?;
+    write_reference(workspace, &release)?;
     image::write(&release)?;
     deb::write(&release)?;
     sums(&release)?;
-    println!("dist: complete, in {}", release.directory.display());
-    Ok(())
+    Ok(release.directory)
+}
+
+/// Where packages go: what was packed for another architecture stays.
+pub fn directory(workspace: &Workspace, arch: &str, is_dev: bool) -> PathBuf {
+    workspace.target.join(if is_dev { "dist-dev" } else { "dist" }).join(arch)
+}
+
+/// What compiling for another machine takes: the standard library by rustup, C compiler and library of the distribution.
+fn install_compiler(arch: &str, debian_arch: &str) -> Result<()> {
+    let gcc = tool(arch, "gcc");
+    if find_program(&gcc).is_none() {
+        let package = format!("gcc-{}-linux-gnu", arch.replace('_', "-"));
+        let library = format!("libc6-dev-{debian_arch}-cross");
+        setup::install(&[&package, &library], &format!("`{gcc}` links for {arch}"))?;
+    }
+    run_command(Command::new("rustup").args(["target", "add", &rust_target(arch)]))
+        .with_context(|| format!("install Rust's standard library for {arch}"))
+}
+
+/// A tool of binutils or gcc for an architecture.
+fn tool(arch: &str, name: &str) -> String {
+    if arch == std::env::consts::ARCH { name.to_owned() } else { format!("{arch}-linux-gnu-{name}") }
+}
+
+fn rust_target(arch: &str) -> String {
+    format!("{arch}-unknown-linux-gnu")
 }
 
 /// Builds the binary without shared libraries.
 fn build(workspace: &Workspace, arguments: &Arguments) -> Result<PathBuf> {
-    let target = format!("{}-unknown-linux-gnu", arguments.arch);
+    let target = rust_target(&arguments.arch);
     let (option, profile) = if arguments.dev { ("--workspace", "debug") } else { ("--release", "release") };
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", target.replace('-', "_").to_uppercase());
     let mut cargo = workspace.cargo();
@@ -86,15 +131,9 @@ fn build(workspace: &Workspace, arguments: &Arguments) -> Result<PathBuf> {
         .args(["build", option, "--bin=mtuprobe", "--target", &target]);
     if arguments.arch != std::env::consts::ARCH {
         let linker = format!("CARGO_TARGET_{}_LINKER", target.replace('-', "_").to_uppercase());
-        cargo.env(linker, format!("{}-linux-gnu-gcc", arguments.arch));
+        cargo.env(linker, tool(&arguments.arch, "gcc"));
     }
-    run_command(&mut cargo).with_context(|| {
-        format!(
-            "build for {target}; another architecture needs `rustup target add {target}` and Debian's \
-             gcc-{}-linux-gnu",
-            arguments.arch.replace('_', "-")
-        )
-    })?;
+    run_command(&mut cargo)?;
     Ok(workspace.target.join(target).join(profile).join("mtuprobe"))
 }
 

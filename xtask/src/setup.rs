@@ -10,7 +10,7 @@ use std::{env, process::Command};
 
 use anyhow::{Result, anyhow, bail};
 
-pub use packages::{Requirement, install_missing, refresh as refresh_packages};
+pub use packages::{Requirement, install, install_missing, refresh as refresh_packages};
 pub use python::deploy_python;
 
 use crate::{
@@ -41,7 +41,7 @@ const PROGRAMS: [Requirement; 6] = [
 ];
 
 /// Programs that only the tests call, too large to install for a demo.
-const TEST_PROGRAMS: [Requirement; 8] = [
+const TEST_PROGRAMS: [Requirement; 9] = [
     Requirement {
         program: "prometheus",
         package: "prometheus",
@@ -56,6 +56,7 @@ const TEST_PROGRAMS: [Requirement; 8] = [
         why: "makes the certificate of a server in the tests",
     },
     Requirement { program: "python3", package: "python3", why: "is that server" },
+    Requirement { program: "groff", package: "groff-base", why: "shows the man pages in the tests" },
     Requirement { program: "tshark", package: "tshark", why: "reads packet files in the tests" },
     Requirement { program: "capinfos", package: "wireshark-common", why: "tells what is in a packet file" },
 ];
@@ -103,7 +104,7 @@ fn compiler() -> Result<BpfCompiler> {
         // The user chose; to install something else would be wrong.
         bail!(missing);
     }
-    packages::install(
+    install(
         &["rustc-web", "libstd-rust-web-dev-bpf"],
         "a Rust compiler with its core library for BPF, because rustup's nightly with rust-src is not there",
     )

@@ -15,7 +15,7 @@ use clap::{Args, ValueEnum};
 pub use report::Report;
 
 use crate::{
-    setup, tidy, vm,
+    dist, setup, tidy, vm,
     workspace::{Workspace, is_root, require_root, shown},
 };
 
@@ -39,7 +39,9 @@ enum Step {
     Unit,
     /// The binary that the following steps run; done before them in any case
     Build,
-    /// Chart, manifests, alert rules, dashboard, unit and seccomp profile
+    /// Packages of a build of the dev profile, which the two following kinds of tests look at; done before them in any case
+    Dist,
+    /// Packages, documents, chart, manifests, alert rules, dashboard, unit and seccomp profile
     Deploy,
     /// Recorded evidence to findings and outputs, without privilege
     Replay,
@@ -61,6 +63,7 @@ impl fmt::Display for Step {
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::Build => "build",
+            Self::Dist => "dist",
             Self::Deploy => "deploy",
             Self::Replay => "replay",
             Self::Datapath => "datapath",
@@ -74,16 +77,22 @@ impl fmt::Display for Step {
 impl Step {
     fn needs_root(self) -> bool {
         match self {
-            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Replay => false,
+            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Dist | Self::Replay => {
+                false
+            }
             Self::Deploy | Self::Datapath | Self::Netns | Self::Runtimes | Self::Vm => true,
         }
     }
 
     fn runs_binary(self) -> bool {
         match self {
-            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build => false,
+            Self::Fmt | Self::Tidy | Self::Clippy | Self::Unit | Self::Build | Self::Dist => false,
             Self::Deploy | Self::Replay | Self::Datapath | Self::Netns | Self::Runtimes | Self::Vm => true,
         }
+    }
+
+    fn looks_at_packages(self) -> bool {
+        matches!(self, Self::Deploy | Self::Runtimes)
     }
 
     fn run(self, workspace: &Workspace) -> Result<Report> {
@@ -112,6 +121,7 @@ impl Step {
                 Ok(report)
             }
             Self::Build => check(workspace.cargo().args(["build", "--workspace", "--bins"])),
+            Self::Dist => dist::for_tests(workspace).map(|_| Report::passed()),
             Self::Deploy => {
                 let python = setup::deploy_python(workspace)?;
                 let mut deploy = on_binary(workspace);
@@ -133,7 +143,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let start = Instant::now();
     let only = &arguments.only;
     let wanted = |step: Step| {
-        let is_prerequisite = step == Step::Build && only.iter().any(|step| step.runs_binary());
+        let is_prerequisite = (step == Step::Build && only.iter().any(|step| step.runs_binary()))
+            || (step == Step::Dist && only.iter().any(|step| step.looks_at_packages()));
         only.is_empty() || only.contains(&step) || is_prerequisite
     };
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(|step| wanted(*step)).collect();
@@ -177,10 +188,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// A cargo command whose tests find the binary.
+/// A cargo command whose tests find the binary and the packages.
 pub fn on_binary(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
     cargo.env("MTUPROBE_BIN", workspace.binary("mtuprobe"));
+    cargo.env("MTUPROBE_DIST", dist::directory(workspace, std::env::consts::ARCH, true));
     cargo
 }
 
