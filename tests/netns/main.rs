@@ -30,6 +30,7 @@ mod pmtu_exception_suspicious;
 mod pmtud_disabled;
 mod pod_mtu_exceeds_egress;
 mod pod_settings;
+mod readme;
 mod recording;
 mod redirect_peer;
 mod serve;
