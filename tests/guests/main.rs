@@ -2,6 +2,7 @@
 mod checked;
 mod ipvlan;
 mod netkit;
+mod ordinary;
 #[path = "../netns/redirect_peer.rs"]
 mod redirect_peer;
 mod tunnels;

@@ -82,9 +82,9 @@ fn a_clamp_that_covers_all_tcp() -> Result<()> {
 
 #[test]
 fn devices_that_pods_are_not_sent_to() -> Result<()> {
-    let network = Plan::new().pod(Pod::routed("pod")).build()?;
+    let network = Plan::new().uplink(1460).pod(Pod::routed("pod").mtu(1460)).build()?;
     network.node().ip(
-        "link add docker0 type bridge\nlink set docker0 mtu 1400\naddress add 172.17.0.1/16 dev docker0\n\
+        "link add docker0 type bridge\nlink set docker0 mtu 1500\naddress add 172.17.0.1/16 dev docker0\n\
          link add host0 mtu 1500 type veth peer name net0 mtu 1400\nlink set host0 up\nlink set net0 up\n\
          address add 10.244.1.9/32 dev host0\nroute add 10.244.3.0/24 dev host0 mtu 1400\n\
          tuntap add ts0 mode tun\nlink set ts0 mtu 1280 up\naddress add 100.64.0.7/32 dev ts0\n\

@@ -18,12 +18,13 @@ use super::{
 use crate::workspace::{Workspace, find_program, run, shown};
 
 /// The modules of what the tests build, each after those that it needs.
-const MODULES: [&str; 39] = [
+const MODULES: [&str; 40] = [
     "veth",
     "bridge",
     "br_netfilter",
     "vxlan",
     "dummy",
+    "bonding",
     "macvlan",
     "tun",
     "sch_ingress",

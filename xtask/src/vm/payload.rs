@@ -24,10 +24,11 @@ pub enum Extent {
 }
 
 /// The tests for guests that are run always: one of each datapath.
-const ESSENTIAL: [&str; 6] = [
+const ESSENTIAL: [&str; 7] = [
     "tunnels::wireguard_over_ipv6",
     "tunnels::ipip",
     "netkit::",
+    "ordinary::",
     "vswitch::a_tunnel_port",
     "vswitch::smaller_ports",
     "redirect_peer::delivery",
