@@ -48,7 +48,7 @@ pub struct Arguments {
     /// Record the programs' instruction counts and sizes instead of comparing them with the recorded ones
     #[arg(long)]
     update: bool,
-    /// Run all tests in the guests, not only those that depend on the kernel; takes a quarter of an hour
+    /// Run all tests in the guests, not only those that depend on the kernel; takes an hour and more
     #[arg(long)]
     all: bool,
     /// Keep the evidence of the guests' tests below `target/vm/recordings`, as scenarios to replay
