@@ -351,8 +351,7 @@ impl Diagnoser {
             let Some(pod) = &mut fault.pod else { continue };
             let mut pods = self.topology.pods.iter().chain(&self.topology.departed);
             let Some(current) = pods.find(|other| other.key() == fault.key.pod) else { continue };
-            let names = |pod: &Pod| (pod.namespace.clone(), pod.name.clone(), pod.uid.clone(), pod.source);
-            if names(pod) != names(current) {
+            if pod.called() != current.called() {
                 renamed.push(key.clone());
             }
             pod.clone_from(current);

@@ -6,6 +6,7 @@ use super::latent::{self, Mismatch};
 use super::{Diagnoser, FORGET, Output, causes, publish};
 use crate::model::Time;
 use crate::model::finding::{Finding, Kind, State};
+use crate::model::pod::{Called, PodKey};
 use crate::model::topology::Topology;
 use std::collections::BTreeMap;
 
@@ -13,6 +14,8 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(super) struct ToldMismatch {
     finding: Finding,
+    /// Its pods, as they were called when it was told last.
+    called: BTreeMap<PodKey, Called>,
     /// It gave way to a finding about packets.
     is_met: bool,
 }
@@ -58,18 +61,19 @@ impl Diagnoser {
             if is_met {
                 continue;
             }
-            let known =
-                self.latent.get(&id).map(|told| &told.finding).filter(|known| known.state == State::Open);
-            let is_news =
-                known.is_none_or(|known| known.severity != finding.severity || known.title != finding.title);
-            if let Some(known) = known {
-                finding.first_seen = known.first_seen;
+            let mut called = called(&finding);
+            let told = self.latent.remove(&id).filter(|told| told.finding.state == State::Open);
+            let is_news = told.as_ref().is_none_or(|told| told.is_outdated_by(&finding, &called));
+            if let Some(told) = told {
+                finding.first_seen = told.finding.first_seen;
+                if !is_news {
+                    called = told.called;
+                }
             }
-            // That pods come and go behind a shared joint changes its finding, and is no news.
             if is_news {
                 self.output.push_back(Output::Finding(finding.clone()));
             }
-            self.latent.insert(id, ToldMismatch { finding, is_met: false });
+            self.latent.insert(id, ToldMismatch { finding, called, is_met: false });
         }
         self.latent.retain(|_, told| told.finding.ended.is_none_or(|ended| ended + FORGET >= now));
     }
@@ -99,6 +103,22 @@ impl Diagnoser {
     }
 }
 
+impl ToldMismatch {
+    /// Whether it has to be told again. That pods come and go behind a shared joint changes its finding, and is no news;
+    /// that one of those told has a better name is.
+    fn is_outdated_by(&self, finding: &Finding, called: &BTreeMap<PodKey, Called>) -> bool {
+        let is_renamed = |(key, before): (&PodKey, &Called)| called.get(key).is_some_and(|now| now != before);
+        self.finding.severity != finding.severity
+            || self.finding.title != finding.title
+            || self.called.iter().any(is_renamed)
+    }
+}
+
+/// What the pods of a finding are called.
+fn called(finding: &Finding) -> BTreeMap<PodKey, Called> {
+    finding.pod.iter().chain(&finding.pods).map(|pod| (pod.key(), pod.called())).collect()
+}
+
 /// Whether what a fault met is this mismatch.
 fn lies_at(topology: &Topology, mismatch: &Mismatch, fault: &Fault) -> bool {
     let root = causes::root(topology, &fault.key.joint);
@@ -115,5 +135,72 @@ fn lies_at(topology: &Topology, mismatch: &Mismatch, fault: &Fault) -> bool {
                 && fault.is_caused_by_setting()
         }
         (_, _) => mismatch.joint() == Some(root),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixtures::{self, POD1};
+    use crate::model::SECOND;
+    use crate::model::pod::PodSource;
+
+    /// The mismatches told since the last call.
+    fn told(diagnoser: &mut Diagnoser, kind: Kind) -> Vec<Finding> {
+        let outputs = std::iter::from_fn(|| diagnoser.poll_output());
+        let findings = outputs
+            .filter_map(|output| if let Output::Finding(finding) = output { Some(finding) } else { None });
+        findings.filter(|finding| finding.kind == kind).collect()
+    }
+
+    fn rename(topology: &mut Topology, index: usize, name: &str) {
+        let pod = &mut topology.pods[index];
+        (pod.namespace, pod.name) = (Some("shop".to_owned()), Some(name.to_owned()));
+        pod.source = PodSource::Cri;
+    }
+
+    #[test]
+    fn a_name_that_comes_late_is_told() {
+        let kind = Kind::VethMtuMismatch;
+        let mut topology = fixtures::node(1500);
+        topology.pods[0].tenancy = 1;
+        fixtures::set_veth(&mut topology, POD1, 1400, 1500);
+        let mut diagnoser = fixtures::diagnoser(topology.clone());
+        diagnoser.handle_topology(SECOND, topology.clone());
+        let first = told(&mut diagnoser, kind);
+        let [first] = &first[..] else { panic!("one finding: {first:#?}") };
+        rename(&mut topology, 0, "cart");
+        for (time, uid, expected) in [(2, None, 1), (3, None, 0), (4, Some("7f3b"), 1)] {
+            topology.pods[0].uid = uid.map(str::to_owned);
+            diagnoser.handle_topology(time * SECOND, topology.clone());
+            let again = told(&mut diagnoser, kind);
+            assert_eq!(again.len(), expected, "{time}");
+            for finding in again {
+                assert_eq!((&finding.id, finding.state), (&first.id, State::Open));
+                assert_eq!(finding.first_seen, first.first_seen);
+                assert_eq!(finding.pod.map(|pod| pod.display_name()).as_deref(), Some("shop/cart"));
+            }
+        }
+    }
+
+    #[test]
+    fn pods_that_come_and_go_behind_a_shared_joint_are_no_news() {
+        let kind = Kind::PodMtuExceedsEgress;
+        let mut topology = fixtures::node(1400);
+        let newcomer = topology.pods.pop().expect("two pods");
+        let mut diagnoser = fixtures::diagnoser(topology.clone());
+        diagnoser.handle_topology(SECOND, topology.clone());
+        assert_eq!(told(&mut diagnoser, kind).len(), 1);
+        topology.pods.push(newcomer);
+        diagnoser.handle_topology(2 * SECOND, topology.clone());
+        rename(&mut topology, 1, "till");
+        diagnoser.handle_topology(3 * SECOND, topology.clone());
+        assert!(told(&mut diagnoser, kind).is_empty());
+        rename(&mut topology, 0, "cart");
+        diagnoser.handle_topology(4 * SECOND, topology);
+        let again = told(&mut diagnoser, kind);
+        let [again] = &again[..] else { panic!("one finding: {again:#?}") };
+        let names: Vec<String> = again.pods.iter().map(|pod| pod.display_name()).collect();
+        assert_eq!(names, ["shop/cart", "shop/till"]);
     }
 }

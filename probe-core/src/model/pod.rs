@@ -114,6 +114,9 @@ pub enum PodKey {
     Node,
 }
 
+/// Namespace, name, uid, and where they come from.
+pub type Called = (Option<String>, Option<String>, Option<String>, PodSource);
+
 impl Pod {
     /// Its key.
     pub fn key(&self) -> PodKey {
@@ -125,6 +128,11 @@ impl Pod {
             (None, Some(inode), _) => PodKey::Netns(inode),
             (None, None, ifindex) => PodKey::Interface(ifindex.unwrap_or(0)),
         }
+    }
+
+    /// What it is called and who says so: a finding is told again when these become better.
+    pub fn called(&self) -> Called {
+        (self.namespace.clone(), self.name.clone(), self.uid.clone(), self.source)
     }
 
     /// `namespace/name`, the name alone, or the host interface.
