@@ -57,6 +57,7 @@ mod tests {
             format!("/kubepods/pod{UID}/{ID}"),
             format!("/kubepods.slice/kubepods-burstable.slice/{slice}/cri-containerd-{ID}.scope"),
             format!("/kubepods.slice/kubepods-burstable.slice/{slice}/crio-{ID}.scope/container"),
+            format!("/kubepods/besteffort/pod{UID}/crio-{ID}"),
             format!("/../../kubepods/besteffort/pod{UID}/{ID}"),
             format!("/system.slice/k3s.service/kubepods/besteffort/pod{UID}/{ID}"),
         ] {

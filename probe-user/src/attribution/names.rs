@@ -1,6 +1,6 @@
 //! Names of pods while observing: sources are asked on a thread of their own, what they say is kept and merged.
 use super::cluster::Cluster;
-use super::host_pods::HostPods;
+use super::host_pods::{HostPods, NODE};
 use super::sources::{Answer, Moment, Places, Sources, logged_name_of};
 use crate::output::wall_clock::monotonic_now;
 use crate::output::{Sense, SenseState};
@@ -22,6 +22,8 @@ const PERIOD_OF_YOUTH: Time = SECOND / 5;
 const YOUTH: Time = 10 * SECOND;
 /// … and so often else: labels change, containers start again.
 const PERIOD: Time = 5 * SECOND;
+/// Findings that wait for a name; others are told as they are.
+const MAX_NAMELESS: usize = 256;
 /// A round may take this part of the time at most.
 const SHARE: Time = 4;
 /// The first answers are waited for so long: names in the first lines are worth it.
@@ -33,6 +35,8 @@ pub struct PodNames {
     registry: Registry,
     cluster: Arc<Cluster>,
     host_pods: HostPods,
+    /// Findings by their ids that were told without the name of a container, and when.
+    nameless: BTreeMap<String, (Time, Finding)>,
     questions: Option<Sender<Vec<Pod>>>,
     senses: BTreeMap<&'static str, Sense>,
     asked: Option<Time>,
@@ -63,6 +67,7 @@ impl PodNames {
             registry: Registry::default(),
             cluster,
             host_pods: HostPods::default(),
+            nameless: BTreeMap::new(),
             questions: Some(questions),
             senses: BTreeMap::new(),
             asked: None,
@@ -82,7 +87,7 @@ impl PodNames {
     /// Takes answers in. The topology with new names, if there are any.
     pub fn take(&mut self, now: Time, answers: Vec<Answer>, topology: &Topology) -> Option<Topology> {
         let took = now.saturating_sub(self.asked.take().unwrap_or(now));
-        let young = self.has_newcomers(now);
+        let young = self.has_newcomers(now) || !self.nameless.is_empty();
         self.not_before = now + if young { PERIOD_OF_YOUTH } else { PERIOD }.max(took * SHARE);
         self.learn(answers);
         self.registry.renamed(topology)
@@ -100,13 +105,45 @@ impl PodNames {
 
     /// Names whoever is at the ends of a finding's flows: pods on the host's network by their sockets, and what the
     /// cluster knows and the node does not.
-    pub fn name_ends(&mut self, finding: &mut Finding, topology: &Topology) {
+    pub fn name_ends(&mut self, now: Time, finding: &mut Finding, topology: &Topology) {
+        if self.name_known_ends(finding, topology) {
+            self.nameless.remove(&finding.id);
+        } else if self.nameless.len() < MAX_NAMELESS {
+            self.nameless.insert(finding.id.clone(), (now, finding.clone()));
+            self.not_before = self.not_before.min(now + PERIOD_OF_YOUTH);
+        }
+    }
+
+    /// Findings that were told without a name that is known now: to be told again.
+    pub fn named_late(&mut self, now: Time, topology: &Topology) -> Vec<Finding> {
+        let mut named = Vec::new();
+        for (id, (since, mut finding)) in std::mem::take(&mut self.nameless) {
+            if self.name_known_ends(&mut finding, topology) {
+                named.push(finding);
+            } else if now < since + YOUTH {
+                self.nameless.insert(id, (since, finding));
+            }
+        }
+        named
+    }
+
+    /// Names the ends as far as they have names; `false` if a container's may still come.
+    fn name_known_ends(&mut self, finding: &mut Finding, topology: &Topology) -> bool {
         let here = |address| topology.pod_with_address(address).map(Pod::display_name);
+        let mut is_complete = true;
         for report in &mut finding.flows {
-            if topology.is_own_address(report.flow.src) {
-                report.src_name = Some(self.name_here(&report.flow));
-            } else if topology.is_own_address(report.flow.dst) {
-                report.dst_name = Some(self.name_here(&report.flow.reversed()));
+            let flow = report.flow;
+            let near_end = if topology.is_own_address(flow.src) {
+                Some((&mut report.src_name, flow))
+            } else if topology.is_own_address(flow.dst) {
+                Some((&mut report.dst_name, flow.reversed()))
+            } else {
+                None
+            };
+            if let Some((end, flow)) = near_end {
+                let name = self.name_here(&flow);
+                is_complete &= name.is_some();
+                *end = Some(name.unwrap_or_else(|| NODE.to_owned()));
             }
             let inside = report.nat.unwrap_or(report.flow);
             for (name, address, translated) in [
@@ -120,26 +157,27 @@ impl PodNames {
                 }
             }
         }
+        is_complete
     }
 
-    /// Whose socket is at the near end of a flow of this node.
-    fn name_here(&mut self, flow: &Flow) -> String {
-        let name = self.host_pods.container_of(flow).and_then(|group| {
+    /// Whose socket is at the near end of a flow of this node; `None` for a container that has no name yet.
+    fn name_here(&mut self, flow: &Flow) -> Option<String> {
+        let registry = &self.registry;
+        self.host_pods.name_of(flow, |group| {
             let (uid, container) = (group.uid.as_deref(), group.container.as_deref());
-            let names = self.registry.names_of(uid, container);
+            let names = registry.names_of(uid, container);
             let known = names.and_then(|names| Some((names.namespace.clone(), names.name.clone()?)));
-            known.or_else(|| logged_name_of(uid?).map(|(namespace, name)| (Some(namespace), name)))
-        });
-        match name {
-            Some((Some(namespace), name)) => format!("{namespace}/{name}"),
-            Some((None, name)) => name,
-            None => "host".to_owned(),
-        }
+            let logged = || logged_name_of(uid?).map(|(namespace, name)| (Some(namespace), name));
+            known.or_else(logged).map(|(namespace, name)| match namespace {
+                Some(namespace) => format!("{namespace}/{name}"),
+                None => name,
+            })
+        })
     }
 
     /// What `start` says of the sources.
     pub fn senses(&self) -> impl Iterator<Item = Sense> {
-        self.senses.values().cloned()
+        self.senses.values().cloned().chain([HostPods::sense()])
     }
 
     /// What is kept, for the tests of growth.

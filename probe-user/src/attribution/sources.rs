@@ -49,6 +49,8 @@ pub struct Answer {
     pub time: Time,
     /// All that it knows; or why it does not answer, in which case what it said before stands.
     pub result: Result<Vec<Record>, Unavailable>,
+    /// What it lacks, though it answers.
+    pub lacks: Option<&'static str>,
 }
 
 /// Why a source does not answer.
@@ -113,11 +115,12 @@ impl Sources {
             runtime.block_on(async { tokio::join!(cri.ask(moment), docker.ask(moment), podman.ask(moment)) });
         // Podman's own files tell less, but need no service.
         let podman = podman.or_else(|_| podman_storage::read(moment));
-        let answer = |source, name, result| Answer { source, name, time: moment.now, result };
+        let answer = |source, name, result| Answer { source, name, time: moment.now, result, lacks: None };
+        let lacks = control_groups::lacks(pods);
         vec![
             answer(PodSource::Cri, "cri", cri),
             answer(PodSource::Cni, "cni", cni_cache::read(moment)),
-            answer(PodSource::Cgroup, "cgroup", control_groups::read(pods)),
+            Answer { lacks, ..answer(PodSource::Cgroup, "cgroup", Ok(control_groups::read(pods))) },
             answer(PodSource::Docker, "docker", docker),
             answer(PodSource::Podman, "podman", podman),
             answer(PodSource::Kubernetes, "kubernetes", cluster.records(moment)),
@@ -129,6 +132,7 @@ impl Answer {
     /// What `start` says of it.
     pub fn sense(&self) -> Sense {
         let (state, why) = match &self.result {
+            Ok(_) if self.lacks.is_some() => (SenseState::Missing, self.lacks.map(str::to_owned)),
             Ok(_) => (SenseState::Works, None),
             Err(Unavailable::Absent(why) | Unavailable::Silent(why)) => {
                 (SenseState::Missing, Some(why.clone()))

@@ -101,8 +101,10 @@ pub fn text(listed: &ListedPods, stream: &mut dyn Write) -> io::Result<()> {
                 .map_or_else(|| "-".to_owned(), |owner| format!("{}/{}", owner.kind, owner.name)),
         ]);
     }
-    write_rows(&rows, stream)?;
     let count = pods.len();
+    if count > 0 {
+        write_rows(&rows, stream)?;
+    }
     writeln!(stream, "{count} {}", if count == 1 { "pod" } else { "pods" })?;
     let (works, others): (Vec<_>, Vec<_>) =
         listed.senses.iter().partition(|sense| sense.state == SenseState::Works);

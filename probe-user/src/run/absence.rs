@@ -6,10 +6,16 @@ use probe_core::model::pod::Pod;
 /// Pods named in an error at most.
 const NAMED: usize = 10;
 
+/// Why no pods may be seen where there are some.
+pub(super) fn blindness(pods: &[Pod]) -> Option<&'static str> {
+    (pods.is_empty() && !has_capability(CAP_NET_ADMIN))
+        .then_some("no pods can be told from other links without CAP_NET_ADMIN")
+}
+
 /// That no pod matches, and which there are.
 pub(super) fn no_pod(pattern: &PodPattern, pods: &[Pod]) -> String {
-    if pods.is_empty() && !has_capability(CAP_NET_ADMIN) {
-        return format!("no pod {pattern}: no pods can be told from other links without CAP_NET_ADMIN");
+    if let Some(why) = blindness(pods) {
+        return format!("no pod {pattern}: {why}");
     }
     if pods.is_empty() {
         return format!("no pod {pattern}: no pods are reachable from this network namespace");

@@ -204,6 +204,9 @@ impl Observation {
         if let Some(topology) = self.names.take(now, answers, self.diagnoser.topology()) {
             self.take_topology(now, topology, &BTreeSet::new(), attacher)?;
         }
+        for finding in self.names.named_late(now, self.diagnoser.topology()) {
+            self.tell(Message::Diagnosis { time: now, output: Output::Finding(finding) })?;
+        }
         self.advance(now, attacher)
     }
 
@@ -314,7 +317,7 @@ impl Observation {
         }
         let mut findings = self.diagnoser.finish(now);
         for finding in &mut findings {
-            self.names.name_ends(finding, self.diagnoser.topology());
+            self.names.name_ends(now, finding, self.diagnoser.topology());
         }
         self.tell_diagnosis(now)?;
         let summary = Summary {
@@ -413,7 +416,7 @@ impl Observation {
     fn tell_diagnosis(&mut self, now: Time) -> anyhow::Result<()> {
         while let Some(mut output) = self.diagnoser.poll_output() {
             if let Output::Finding(finding) = &mut output {
-                self.names.name_ends(finding, self.diagnoser.topology());
+                self.names.name_ends(now, finding, self.diagnoser.topology());
             }
             self.tell(Message::Diagnosis { time: now, output })?;
         }

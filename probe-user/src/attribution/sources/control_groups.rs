@@ -1,5 +1,4 @@
 //! The control groups of the pods' processes, with the names of the directories under `/var/log/pods`.
-use super::Unavailable;
 use crate::attribution::control_group::control_group;
 use probe_core::identity::{Anchor, Names, Record};
 use probe_core::model::pod::{Pod, PodSource};
@@ -12,7 +11,7 @@ const LOGS: &str = "/var/log/pods";
 const LOGS_READ: usize = 16_384;
 
 /// What the processes in the pods tell.
-pub(super) fn read(pods: &[Pod]) -> Result<Vec<Record>, Unavailable> {
+pub(super) fn read(pods: &[Pod]) -> Vec<Record> {
     let names = logged_names();
     let record = |pod: &Pod| {
         let pid = pod.pid?;
@@ -33,7 +32,18 @@ pub(super) fn read(pods: &[Pod]) -> Result<Vec<Record>, Unavailable> {
             anchor: Anchor { pid: Some(pid), netns_inode: pod.netns_inode, ..Anchor::default() },
         })
     };
-    Ok(pods.iter().filter_map(record).collect())
+    pods.iter().filter_map(record).collect()
+}
+
+/// Why nothing is to be learned here.
+pub(super) fn lacks(pods: &[Pod]) -> Option<&'static str> {
+    if pods.is_empty() {
+        Some("there are no pods")
+    } else if pods.iter().all(|pod| pod.pid.is_none()) {
+        Some("no process is seen in any pod: if there are some, this needs the host's process ids (hostPID)")
+    } else {
+        None
+    }
 }
 
 /// Namespace and name of the pod with a uid.

@@ -5,6 +5,7 @@ pub mod messages;
 use super::{Moment, Unavailable, process_anchor};
 use crate::attribution::namespace_names::namespace_inode;
 pub use client::Client;
+use client::PATIENCE;
 use messages::{
     ListContainersRequest, ListContainersResponse, ListPodSandboxRequest, ListPodSandboxResponse, PodSandbox,
     PodSandboxStatusRequest, PodSandboxStatusResponse,
@@ -13,10 +14,14 @@ use probe_core::identity::{Anchor, Names, Record};
 use probe_core::model::pod::{Container, PodSource};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error;
+use std::fs;
+use std::io;
 use std::net::IpAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Where runtimes listen: containerd, CRI-O, k3s, MicroK8s, k0s, and Docker's adapter.
 const SOCKETS: [&str; 6] = [
@@ -102,45 +107,64 @@ impl Cri {
 
     /// All sandboxes; those on the host's network have nothing that a network namespace could be recognized by.
     pub async fn ask(&mut self, moment: Moment) -> Result<Vec<Record>, Unavailable> {
-        if self.client.is_none() {
-            self.client = Some(self.connect().await?);
-            self.details.clear();
+        let sockets = match self.client.take() {
+            Some((socket, client)) => return self.ask_at(socket, client, moment).await,
+            None => self.sockets()?,
+        };
+        self.details.clear();
+        let mut silent = None;
+        // Not everybody who listens at such a place speaks CRI: Docker's containerd does not.
+        for socket in sockets {
+            let answer = match Client::connect(&socket).await {
+                Ok(client) => self.ask_at(socket, client, moment).await,
+                Err(error) => {
+                    let mut why = format!("connect to {}: {}", socket.display(), reason(&error));
+                    if is_refused(&error) {
+                        why.push_str(" (needs root, or the socket's group)");
+                    }
+                    Err(Unavailable::Silent(why))
+                }
+            };
+            match answer {
+                Ok(records) => return Ok(records),
+                Err(why) => {
+                    silent.get_or_insert(why);
+                }
+            }
         }
-        let Some((socket, mut client)) = self.client.take() else { return Ok(Vec::new()) };
+        Err(silent.unwrap_or_else(|| {
+            let why = "no socket of a container runtime at the usual places (--cri-socket names another)";
+            Unavailable::Absent(why.to_owned())
+        }))
+    }
+
+    /// The next round connects anew if this one fails: the runtime may be started again.
+    async fn ask_at(
+        &mut self,
+        socket: PathBuf,
+        mut client: Client,
+        moment: Moment,
+    ) -> Result<Vec<Record>, Unavailable> {
         match self.read(&mut client, moment).await {
             Ok(records) => {
                 self.client = Some((socket, client));
                 Ok(records)
             }
-            // The next round connects anew: the runtime may have been started again.
-            Err(status) => {
-                let message = status.message();
-                Err(Unavailable::Silent(format!("{}: {:?}: {message}", socket.display(), status.code())))
-            }
+            Err(status) => Err(Unavailable::Silent(format!("{}: {}", socket.display(), said(&status)))),
         }
     }
 
-    async fn connect(&self) -> Result<(PathBuf, Client), Unavailable> {
-        let usual = SOCKETS.map(PathBuf::from);
-        let sockets: &[PathBuf] = self.given.as_ref().map_or(&usual, std::slice::from_ref);
-        let mut silent = None;
-        for socket in sockets.iter().filter(|socket| socket.exists()) {
-            match Client::connect(socket).await {
-                Ok(client) => return Ok((socket.clone(), client)),
-                Err(error) => {
-                    let why = reason(&error);
-                    silent.get_or_insert(format!("connect to {}: {why}", socket.display()));
-                }
-            }
-        }
-        Err(match (silent, &self.given) {
-            (Some(why), _) => Unavailable::Silent(why),
-            (None, Some(given)) => Unavailable::Silent(format!("no socket {}", given.display())),
-            (None, None) => Unavailable::Absent(
-                "no socket of a container runtime at the usual places (--cri-socket names another)"
-                    .to_owned(),
-            ),
-        })
+    /// Where somebody may listen.
+    fn sockets(&self) -> Result<Vec<PathBuf>, Unavailable> {
+        let Some(given) = &self.given else {
+            return Ok(SOCKETS.map(PathBuf::from).into_iter().filter(|socket| socket.exists()).collect());
+        };
+        let why = match fs::metadata(given) {
+            Ok(metadata) if metadata.file_type().is_socket() => return Ok(vec![given.clone()]),
+            Ok(_) => format!("{} is not a socket (--cri-socket)", given.display()),
+            Err(error) => format!("no socket {} (--cri-socket): {error}", given.display()),
+        };
+        Err(Unavailable::Silent(why))
     }
 
     async fn read(&mut self, client: &mut Client, moment: Moment) -> Result<Vec<Record>, Status> {
@@ -237,8 +261,28 @@ fn detail(response: &PodSandboxStatusResponse) -> Detail {
     }
 }
 
+/// What a runtime answered instead, for a person.
+fn said(status: &Status) -> String {
+    let (code, message) = (status.code(), status.message());
+    if code == Code::Cancelled || code == Code::DeadlineExceeded {
+        format!("no answer within {PATIENCE:?}")
+    } else if code == Code::Unimplemented {
+        format!("it does not speak CRI v1, or that part of it is switched off: {message}")
+    } else {
+        format!("{code:?}: {message}")
+    }
+}
+
+/// Whether the socket's mode keeps us out.
+fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let is_it = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    is_it || error.source().is_some_and(is_refused)
+}
+
 /// The innermost cause: `transport error` helps nobody.
-fn reason(error: &dyn std::error::Error) -> String {
+fn reason(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
@@ -249,6 +293,15 @@ fn reason(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of CRI-O 1.33, without what is not read.
+    const CRI_O: &str = r#"{"runtimeSpec":{"ociVersion":"1.2.1","process":{"args":["/pause"],"oomScoreAdj":-998},
+        "hostname":"cart","annotations":{"io.kubernetes.cri-o.Name":"k8s_cart_shop_7f3b1c52-0f6e-4a57-9c1e-2f4b6d8e0a2c_0",
+        "io.kubernetes.container.name":"POD"},"linux":{"namespaces":[{"type":"pid"},
+        {"type":"network","path":"/var/run/netns/b795d41b-c9e7-4be2-be61-cb6f193d7795"},
+        {"type":"ipc","path":"/var/run/ipcns/b795d41b-c9e7-4be2-be61-cb6f193d7795"},
+        {"type":"uts","path":"/var/run/utsns/b795d41b-c9e7-4be2-be61-cb6f193d7795"},{"type":"mount"}],
+        "cgroupsPath":"/kubepods/pod7f3b1c52-0f6e-4a57-9c1e-2f4b6d8e0a2c/crio-03034360e0f567a4eb8d79893c31acf2"}}}"#;
 
     fn status(info: &str) -> Detail {
         detail(&PodSandboxStatusResponse {
@@ -267,6 +320,25 @@ mod tests {
         );
         assert_eq!((found.pid, found.netns.as_deref()), (Some(4711), Some("/var/run/netns/cni-1")));
         assert_eq!(found.host_interfaces, ["veth1"]);
+    }
+
+    /// CRI-O starts no process for a sandbox that needs none, and tells neither of one nor of CNI's result.
+    #[test]
+    fn what_cri_o_says() {
+        let response = PodSandboxStatusResponse {
+            status: Some(messages::PodSandboxStatus {
+                network: Some(messages::PodSandboxNetworkStatus {
+                    ip: "10.85.0.6".to_owned(),
+                    additional_ips: vec![messages::PodIp { ip: "1100:200::2".to_owned() }],
+                }),
+                ..Default::default()
+            }),
+            info: [("info".to_owned(), CRI_O.to_owned())].into(),
+        };
+        let found = detail(&response);
+        assert_eq!(found.netns.as_deref(), Some("/var/run/netns/b795d41b-c9e7-4be2-be61-cb6f193d7795"));
+        assert_eq!((found.pid, found.host_network), (None, false));
+        assert_eq!((found.host_interfaces.len(), found.addresses.len()), (0, 2));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Engine {
 
 fn docker_record(inspected: &Inspected, listed: Listed) -> Option<Record> {
     let mode = inspected.host_config.network_mode.as_str();
-    if mode == "host" || mode == "none" || mode.starts_with("container:") {
+    if mode == "none" || mode.starts_with("container:") {
         return None;
     }
     let mut labels = listed.labels.unwrap_or_default();
@@ -151,6 +151,11 @@ fn docker_record(inspected: &Inspected, listed: Listed) -> Option<Record> {
     let (pid, by_process) = process_anchor(inspected.state.pid, &listed.id);
     let file = Some(inspected.network_settings.sandbox_key.clone()).filter(|path| !path.is_empty());
     let by_file = file.as_deref().and_then(|path| namespace_inode(Path::new(path)));
+    let anchor = match mode {
+        // Nothing of the network is its own; its sockets are told by its control group.
+        "host" => Anchor::default(),
+        _ => Anchor { netns: file, netns_inode: by_file.or(by_process), pid, ..Anchor::default() },
+    };
     Some(Record {
         source: PodSource::Docker,
         names: Names {
@@ -162,7 +167,7 @@ fn docker_record(inspected: &Inspected, listed: Listed) -> Option<Record> {
             ..Names::default()
         },
         id: listed.id,
-        anchor: Anchor { netns: file, netns_inode: by_file.or(by_process), pid, ..Anchor::default() },
+        anchor,
     })
 }
 
@@ -232,8 +237,10 @@ mod tests {
         let labels = r#"{"io.kubernetes.pod.namespace":"shop","io.kubernetes.pod.name":"cart","io.kubernetes.pod.uid":"u1"}"#;
         let pod = docker_record(&inspected("none-such"), listed("k8s_POD_cart", labels)).expect("a record");
         assert_eq!((pod.names.namespace.as_deref(), pod.names.name.as_deref()), (Some("shop"), Some("cart")));
-        for mode in ["host", "none", "container:c0"] {
+        for mode in ["none", "container:c0"] {
             assert!(docker_record(&inspected(mode), listed("web", "{}")).is_none(), "{mode}");
         }
+        let of_node = docker_record(&inspected("host"), listed("agent", "{}")).expect("a record");
+        assert_eq!((of_node.names.name.as_deref(), of_node.anchor), (Some("agent"), Anchor::default()));
     }
 }

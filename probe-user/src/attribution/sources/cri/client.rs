@@ -13,7 +13,7 @@ use tower::service_fn;
 /// What containerd sends at most, of its own default.
 const MAX_MESSAGE: usize = 16 << 20;
 /// A runtime that takes longer is as good as silent; the pods it listed before keep their names.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection to a runtime.
 #[derive(Debug)]
