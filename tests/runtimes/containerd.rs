@@ -4,8 +4,10 @@ mod image;
 use super::break_link;
 use anyhow::{Context as _, Result, ensure};
 use mtuprobe_tests::runtime::{PodSpec, RunningPod, RuntimeNode, wait_until};
-use mtuprobe_tests::topology::Lab;
+use mtuprobe_tests::topology::{Lab, Namespace};
+use mtuprobe_tests::traffic::PORT;
 use serde_json::Value;
+use std::net::TcpListener;
 
 /// All but what a daemon set needs.
 const THREE: [&str; 5] = ["setpriv", "--bounding-set", "-all,+bpf,+net_admin,+perfmon", "--inh-caps", "-all"];
@@ -103,4 +105,63 @@ fn three_capabilities_suffice_for_names() -> Result<()> {
         let names = node.holder.inside(&["ip", "netns", "list"])?;
         Ok(names.trim().is_empty().then_some(()))
     })
+}
+
+/// The router beside the node, behind a link of which it takes less than the node and the pods there send.
+const ROUTER: &str = "10.246.1.254";
+
+fn add_uplink(node: &Namespace, router: &Namespace) -> Result<()> {
+    node.ip(&format!(
+        "link add up0 mtu 1500 type veth peer name eth0 mtu 1400 netns {}\nlink set up0 up\n\
+         address add 10.246.1.1/24 dev up0\nroute add default via {ROUTER}",
+        router.name()
+    ))?;
+    // It promises what its link does not take.
+    router.ip(&format!(
+        "link set eth0 up\naddress add {ROUTER}/24 dev eth0 noprefixroute\n\
+         route add 10.246.1.0/24 dev eth0 advmss 1460"
+    ))?;
+    // What is cut into segments later would pass whole.
+    node.no_offloads(&["up0"])
+}
+
+#[test]
+fn pods_without_a_link_of_the_node_have_names_too() -> Result<()> {
+    let lab = Lab::new()?;
+    let namespaces = lab.add(&["node", "router"])?;
+    let (inside, router) = (&namespaces[0], &namespaces[1]);
+    add_uplink(inside, router)?;
+    // Nobody need take what it is sent: the connection is enough.
+    let _listener = router.run(|| TcpListener::bind((ROUTER, PORT)))?.context("listening")?;
+    let node = RuntimeNode::start(inside)?;
+    let stacked = node.run_pod(&PodSpec::stacked("shop", "scanner"))?;
+    let line = listed(&node, &stacked)?;
+    ensure!(line["host_interface"].is_null() && line["addresses"][0] == "10.246.1.10", "{line}");
+    let probe = node.holder.probe(&[], &["watch", "--output", "json"]).start()?;
+
+    let netns = line["netns"].as_str().context("no network namespace")?;
+    let ping = ["ping", "-M", "do", "-c", "8", "-i", "0.2", "-W", "1", "-s", "1472", ROUTER];
+    ensure!(node.holder.inside_pod(netns, &ping).is_err(), "large packets pass");
+    let finding = probe.wait_for("the finding of the pod on a macvlan", |line| {
+        line["type"] == "finding" && line["kind"] == "pmtu_black_hole" && !line["pod"].is_null()
+    })?;
+    expect_names(&finding, &stacked, "cri")?;
+
+    let agent = node.run_pod(&PodSpec::of_the_node("kube-system", "agent"))?;
+    let sends = format!("/bin/busybox dd if=/dev/zero bs=1000 count=200 | /bin/busybox nc {ROUTER} {PORT}");
+    node.run_program(&agent, "agent", &["sh", "-c", &sends])?;
+    let of_agent = |line: &Value| {
+        line["type"] == "finding"
+            && line["direction"] == "from_host"
+            && line["flows"][0]["src_name"] == "kube-system/agent"
+    };
+    let finding = probe.wait_for("the finding of the pod on the node's network", of_agent)?;
+    ensure!(finding["pod"].is_null() && finding["kind"] == "pmtu_black_hole", "{finding}");
+    // Its socket goes with it, and the name stays.
+    node.remove_pod(&agent)?;
+    let report = probe.stop()?;
+    let summary = report.lines_of("summary").next().context("no summary")?;
+    let findings = summary["findings"].as_array().context("no findings")?;
+    ensure!(findings.iter().any(of_agent), "{summary}");
+    Ok(())
 }

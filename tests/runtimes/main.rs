@@ -1,6 +1,7 @@
 //! Pods of real container runtimes: that their packets are told by their names. Needs root, and the runtimes of the
 //! distribution (`cargo xtask test` installs them, and says so loudly where it cannot).
 mod containerd;
+mod docker;
 mod podman;
 
 use anyhow::{Context as _, Result, ensure};

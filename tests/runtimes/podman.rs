@@ -1,7 +1,7 @@
 //! Podman, whose pods have a name and no Kubernetes.
 use super::break_link;
 use anyhow::{Context as _, Result, ensure};
-use mtuprobe_tests::runtime::PodmanNode;
+use mtuprobe_tests::runtime::{PodmanNode, wait_until};
 use mtuprobe_tests::topology::Lab;
 
 #[test]
@@ -24,5 +24,13 @@ fn faults_are_told_by_the_names_of_pods_and_containers() -> Result<()> {
         })?;
         ensure!(finding["pod"]["container_id"] == line["container_id"], "{finding}");
     }
-    Ok(())
+
+    // Its files name containers; its service also says what is in a pod.
+    node.start_service()?;
+    wait_until("the containers of a pod, from the service", || {
+        let report = node.holder.probe(&[], &["pods", "--output", "json"]).to_end()?;
+        let mut lines = report.lines_of("pod");
+        let names_app = |line: &&serde_json::Value| line["containers"][0]["name"] == "app";
+        Ok(lines.find(|line| line["name"] == "web").filter(names_app).map(|_| ()))
+    })
 }

@@ -1,5 +1,6 @@
 //! A node with a real container runtime: containerd, runc and CNI plugins of the distribution, in a network, mount and
 //! process namespace of their own, at the places where a node has them. Killing one process ends all of it.
+mod docker;
 mod files;
 mod holder;
 mod image;
@@ -7,6 +8,7 @@ pub mod kubelet;
 pub mod messages;
 mod podman;
 
+pub use docker::DockerNode;
 pub use holder::Holder;
 pub use podman::PodmanNode;
 
@@ -50,7 +52,7 @@ pub struct PodSpec {
     pub name: String,
     /// Uid.
     pub uid: String,
-    /// `bridge` or `ptp`.
+    /// Name of the runtime's configuration for its network: the bridge's has none.
     pub network: &'static str,
     /// It has the node's network and processes instead.
     pub is_of_the_node: bool,
@@ -65,6 +67,11 @@ impl PodSpec {
     /// A pod with the node's own network and processes.
     pub fn of_the_node(namespace: &str, name: &str) -> Self {
         Self { is_of_the_node: true, ..Self::on("", namespace, name) }
+    }
+
+    /// A pod beside the node, on a macvlan of its uplink `up0`.
+    pub fn stacked(namespace: &str, name: &str) -> Self {
+        Self::on("macvlan", namespace, name)
     }
 
     /// A pod with a veth of its own to the node.
@@ -159,11 +166,16 @@ impl<'network> RuntimeNode<'network> {
 
     /// A container in a pod.
     pub fn run_container(&self, pod: &RunningPod, name: &str) -> Result<String> {
+        self.run_program(pod, name, &["sleep", "86400"])
+    }
+
+    /// A container in a pod, with a program of busybox.
+    pub fn run_program(&self, pod: &RunningPod, name: &str, program: &[&str]) -> Result<String> {
         let config = ContainerConfig {
             metadata: Some(ContainerMetadata { name: name.to_owned(), attempt: 0 }),
             image: Some(ImageSpec { image: IMAGE.to_owned() }),
             command: vec!["/bin/busybox".to_owned()],
-            args: vec!["sleep".to_owned(), "86400".to_owned()],
+            args: program.iter().map(|&argument| argument.to_owned()).collect(),
             ..Default::default()
         };
         self.start_container(pod, config)

@@ -10,7 +10,7 @@ use std::{env, process::Command};
 
 use anyhow::{Result, anyhow, bail};
 
-pub use packages::{Requirement, install, install_missing, refresh as refresh_packages};
+pub use packages::{Requirement, install, install_missing, refresh as refresh_packages, unpack};
 pub use python::deploy_python;
 
 use crate::{

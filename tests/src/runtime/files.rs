@@ -44,6 +44,9 @@ const CONFIGURATION: &str = r#"version = 2
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.ptp]
     runtime_type = "io.containerd.runc.v2"
     cni_conf_dir = "/etc/cni/net.d/ptp.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.macvlan]
+    runtime_type = "io.containerd.runc.v2"
+    cni_conf_dir = "/etc/cni/net.d/macvlan.d"
 "#;
 
 const BRIDGE: &str = r#"{"cniVersion":"1.0.0","name":"podnet","plugins":[
@@ -56,9 +59,16 @@ const ROUTED: &str = r#"{"cniVersion":"1.0.0","name":"ptpnet","plugins":[
   "ipam":{"type":"host-local","ranges":[[{"subnet":"10.245.1.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
 "#;
 
+/// Beside the node itself, in the network behind the node's uplink; the router there has the last address.
+const STACKED: &str = r#"{"cniVersion":"1.0.0","name":"macvlannet","plugins":[
+ {"type":"macvlan","master":"up0","mode":"bridge",
+  "ipam":{"type":"host-local","ranges":[[{"subnet":"10.246.1.0/24","rangeStart":"10.246.1.10","rangeEnd":"10.246.1.99",
+  "gateway":"10.246.1.254"}]],"routes":[{"dst":"0.0.0.0/0"}]}}]}
+"#;
+
 /// Writes the files of a node.
 pub fn write(directory: &Path) -> Result<()> {
-    for name in ["containerd", "run", "netns", "cnicache", "netd/ptp.d", "etc", "logs"] {
+    for name in ["containerd", "run", "netns", "cnicache", "netd/ptp.d", "netd/macvlan.d", "etc", "logs"] {
         let path = directory.join(name);
         fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
     }
@@ -66,6 +76,7 @@ pub fn write(directory: &Path) -> Result<()> {
         ("etc/config.toml", CONFIGURATION),
         ("netd/10-bridge.conflist", BRIDGE),
         ("netd/ptp.d/10-ptp.conflist", ROUTED),
+        ("netd/macvlan.d/10-macvlan.conflist", STACKED),
     ] {
         let path = directory.join(name);
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;

@@ -1,6 +1,6 @@
 //! Podman with storage, names and networks of its own.
 use super::holder::Holder;
-use super::{IMAGE, NODES, files, image};
+use super::{IMAGE, NODES, files, image, wait_until};
 use crate::topology::Namespace;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -69,6 +69,20 @@ impl<'network> PodmanNode<'network> {
         let containers = variable("CONTAINERS_CONF", "containers.conf");
         let storage = variable("CONTAINERS_STORAGE_CONF", "storage.conf");
         self.holder.inside(&[&["env", &containers, &storage, "podman"], arguments].concat())
+    }
+
+    /// Starts Podman's service, which is asked before its files are.
+    pub fn start_service(&self) -> Result<()> {
+        let directory = self.holder.directory().display().to_string();
+        // It outlives this shell and goes with the place; nobody reads what it says.
+        let script = format!(
+            "CONTAINERS_CONF={directory}/containers.conf CONTAINERS_STORAGE_CONF={directory}/storage.conf \
+             podman system service --time 0 unix:///run/podman/podman.sock >/dev/null 2>&1 </dev/null &"
+        );
+        self.holder.inside(&["sh", "-c", &script])?;
+        wait_until("Podman's service", || {
+            Ok(self.holder.directory().join("podman/podman.sock").exists().then_some(()))
+        })
     }
 
     /// A pod with one container in it.

@@ -1,6 +1,11 @@
 //! Packages of the distribution.
 
-use std::{ffi::OsStr, process::Command};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -58,6 +63,21 @@ pub fn install(packages: &[&str], why: &str) -> Result<()> {
     refresh()?;
     run(as_root("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
         .with_context(|| format!("install packages; to see more, run as root: `{by_hand}`"))
+}
+
+/// Unpacks a package into a directory, and installs nothing: no service is started, and removing the directory undoes it.
+pub fn unpack(package: &str, directory: &Path, why: &str) -> Result<()> {
+    println!("setup: unpacking {package} into {}: {why}", directory.display());
+    refresh()?;
+    fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+    run(Command::new("apt-get").current_dir(directory).args(["download", "--quiet", package]))
+        .with_context(|| format!("download {package}"))?;
+    let is_archive = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "deb");
+    for archive in fs::read_dir(directory)?.flatten().map(|entry| entry.path()).filter(is_archive) {
+        run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(directory))?;
+        fs::remove_file(&archive).with_context(|| format!("remove {}", archive.display()))?;
+    }
+    Ok(())
 }
 
 /// Fetches the lists of what there is.
