@@ -48,7 +48,8 @@ impl HostPods {
         name: impl FnOnce(&ControlGroup) -> Option<String>,
     ) -> Option<String> {
         let name = match self.owner_of(flow) {
-            Owner::Container(group) => name(&group),
+            // Its pod may be gone before its last packets are.
+            Owner::Container(group) => name(&group).or_else(|| self.names.get(flow).cloned()),
             Owner::Node => {
                 self.names.remove(flow);
                 return Some(NODE.to_owned());
