@@ -17,6 +17,7 @@
 //! - [`latent`]: mismatches that no packet need have met; `standing`: when they are told; `changes`: what changed.
 //! - [`rules`]: each kind in words; `publish`: from faults to findings; `causes`: what many have in common; `closing`: when
 //!   one is over.
+//! - `solitary`: senders of nothing but large packets, which no prober is.
 //! - `counters`: what namespaces and devices count themselves; `sockets`: what connections that stand still tell; `tally`:
 //!   what faults have come to, for whoever counts on.
 
@@ -53,6 +54,7 @@ pub mod rules;
 #[cfg(test)]
 mod scenarios;
 mod sockets;
+mod solitary;
 mod stalls;
 mod standing;
 mod subject;

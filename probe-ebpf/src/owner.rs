@@ -86,7 +86,8 @@ fn of_pair(device: Address, ops: Address, netns: u32) -> Option<Owner> {
     Some(Owner { netns, peer_ifindex: peer.read(&offset::NET_DEVICE_IFINDEX) })
 }
 
-/// Whether a socket belongs to this node: by its namespace, else by the device that its route leaves by.
+/// Whether a socket belongs to this node: by its namespace, else by the device that its route leaves by. A container nested
+/// in a pod is the pod's: its pair ends in the pod's namespace.
 #[inline(always)]
 pub fn of_socket(socket: Trusted) -> Option<Owner> {
     let netns = netns_of_socket(socket);
@@ -94,9 +95,20 @@ pub fn of_socket(socket: Trusted) -> Option<Owner> {
         return Some(Owner { netns, peer_ifindex: 0 });
     }
     let device = socket.address().follow(&offset::SOCK_DST).follow(&offset::DST_ENTRY_DEV);
-    let owner = of_address(device)?;
+    if device.0 == 0 {
+        return None;
+    }
+    let device_netns: u32 = device.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
     // A route that is no longer the socket's may lead anywhere.
-    (owner.netns == netns).then_some(owner)
+    if device_netns != netns {
+        return None;
+    }
+    let peer = peer_of(device)?;
+    let peer_netns: u32 = peer.follow(&offset::NET_DEVICE_NET).read(&offset::NET_INUM);
+    if peer_netns == maps::our_netns() {
+        return not_behind_uplink(Owner { netns, peer_ifindex: peer.read(&offset::NET_DEVICE_IFINDEX) });
+    }
+    maps::is_known_netns(peer_netns).then_some(Owner { netns: peer_netns, peer_ifindex: 0 })
 }
 
 /// The other end of a paired device.

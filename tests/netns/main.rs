@@ -12,6 +12,7 @@ mod filters;
 mod floor;
 mod fragments_lost;
 mod healthy;
+mod hidden_losses;
 mod histogram;
 mod lifecycle;
 mod links;

@@ -79,6 +79,7 @@ impl Diagnoser {
             return;
         }
         self.counters.add(now, counters);
+        self.note_solitary_senders(now, namespace);
         match namespace {
             Some(ifindex) => self.count_in_pod(now, ifindex),
             None => self.count_on_node(now),

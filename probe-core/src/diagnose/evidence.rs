@@ -117,6 +117,8 @@ pub struct FlowEvidence {
     pub retransmits: u64,
     /// The connection ended with everything acknowledged, after its last drop.
     pub got_through: bool,
+    /// Large packets were all that was sent of its protocol around the first: no prober does that.
+    pub alone: bool,
     /// What settings of the sender's namespace make of path MTU discovery; as it was last when it was not on.
     pub discovery: Discovery,
     /// Identities of the last few packets, to tie errors to them behind NAT.
@@ -152,6 +154,7 @@ impl FlowEvidence {
             after_told: 0,
             retransmits: 0,
             got_through: false,
+            alone: false,
             discovery: Discovery::On,
             recent: Vec::new(),
         }
@@ -216,6 +219,8 @@ impl FlowEvidence {
 
     /// At most a few packets of each size, by a protocol whose applications probe.
     pub fn looks_like_probing(&self) -> bool {
-        self.flow.protocol != Protocol::Tcp && self.sizes.values().all(|packets| *packets <= MAX_PROBES)
+        self.flow.protocol != Protocol::Tcp
+            && !self.alone
+            && self.sizes.values().all(|packets| *packets <= MAX_PROBES)
     }
 }

@@ -38,6 +38,8 @@ pub struct Fault {
     pub counted_within: Option<(Time, Time)>,
     /// A second sense bears out what is said of a silent path, or of fragments that never arrive.
     pub seconded: bool,
+    /// Of a silent path: others to the same address carry what it loses.
+    pub one_of_several: bool,
     /// An announcement made an exception in the sender's routing.
     pub took_effect: bool,
     /// Drops on this node would have been seen: the sense works, and no records were lost since shortly before it began.
@@ -107,6 +109,7 @@ impl Fault {
             drops_observable: true,
             counted_within: None,
             seconded: false,
+            one_of_several: false,
             took_effect: false,
             seen_at_hook: false,
             inferred: false,

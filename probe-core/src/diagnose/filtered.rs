@@ -4,6 +4,7 @@
 //! again while small packets between the same two addresses pass is a black hole (contract: `datapath_drop`); one that
 //! drops whole packets as well as fragments is no filter of fragments.
 use super::drops::name_of;
+use super::exceptions::netns_of;
 use super::fault::{FaultKey, Joint};
 use super::stalls::{HANDSHAKE, STANDS_STILL};
 use super::subject;
@@ -16,6 +17,7 @@ use crate::model::pod::PodKey;
 use crate::model::size_drop::PacketDropped;
 use crate::model::{SECOND, Time};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 /// Drops are remembered so long.
 const REMEMBERED: Time = 60 * SECOND;
@@ -23,6 +25,10 @@ const REMEMBERED: Time = 60 * SECOND;
 const MAX_REMEMBERED: usize = 1024;
 /// Name of drops that were forgotten before their time, among what is lost.
 pub(super) const FORGOTTEN: &str = "filtered_forgotten";
+/// Sockets of receivers are asked for so long after a drop: a sender repeats a segment less and less often.
+const ASKED: Time = 10 * SECOND;
+/// At most so many receivers are remembered.
+const MAX_RECEIVERS: usize = 256;
 /// Drops of one segment that make a stall.
 const REPETITIONS: usize = 3;
 /// No headers of IP and TCP together are longer.
@@ -52,6 +58,9 @@ pub(super) struct Filtered {
     forgotten: u64,
     /// Of them, those that were told of.
     told: u64,
+    /// Receivers of segments that are dropped again and again, by network namespace and the sender's address, and when the
+    /// last was.
+    received: BTreeMap<(u32, IpAddr), Time>,
 }
 
 impl Filtered {
@@ -71,6 +80,16 @@ impl Filtered {
             self.forgotten += u64::from(!is_old(&forgotten));
         }
         self.drops.retain(|_, queue| !queue.is_empty());
+    }
+
+    fn note_receiver(&mut self, time: Time, netns: Option<u32>, sender: IpAddr) {
+        let Some(netns) = netns else { return };
+        if self.received.len() >= MAX_RECEIVERS {
+            self.received.retain(|_, last| *last + ASKED > time);
+        }
+        if self.received.len() < MAX_RECEIVERS {
+            self.received.insert((netns, sender), time);
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = &Sampled> {
@@ -95,6 +114,21 @@ impl Filtered {
         self.iter().any(|(_, other)| {
             (other.flow == *flow || other.flow == reversed) && other.length <= LARGEST_HEADERS
         })
+    }
+
+    /// The connections that show whether others of the same sender pass.
+    pub fn remotes(&self, now: Time) -> impl Iterator<Item = (u32, IpAddr)> + '_ {
+        let recent = self.received.iter().filter(move |(_, last)| **last + ASKED > now);
+        recent.map(|(remote, _)| *remote)
+    }
+
+    /// The last drop of each flow of a sender.
+    fn of_sender(&self, sender: IpAddr) -> Vec<Sampled> {
+        let mut last: BTreeMap<Flow, &Sampled> = BTreeMap::new();
+        for sampled in self.iter().filter(|(_, packet)| packet.flow.src == sender) {
+            last.insert(sampled.1.flow, sampled);
+        }
+        last.into_values().cloned().collect()
     }
 
     /// Whether the same filter dropped whole packets between two addresses lately.
@@ -130,7 +164,7 @@ impl Diagnoser {
     pub(super) fn handle_filtered(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
         let flow = packet.flow;
         let netns = drop.netns;
-        let came_by = (netns == self.topology.netns_inode).then_some(drop.ifindex);
+        let came_by = self.came_by(drop, &flow);
         let owner = match self.topology.pod_in_netns(netns) {
             Some(pod) => pod.key(),
             None => subject::of_packet(&self.topology, &flow, came_by, drop.egress_ifindex).key(),
@@ -147,6 +181,25 @@ impl Diagnoser {
         // It may have been taken for a silent path before this was seen.
         self.judge_stalls(now, flow.dst);
         self.judge_remote_sender(now, drop, packet);
+    }
+
+    /// The device of this node that a packet came by; what is dropped on its way out has that of its way out already.
+    fn came_by(&self, drop: &PacketDropped, flow: &Flow) -> Option<u32> {
+        let leaves_by_it = drop.egress_ifindex == Some(drop.ifindex)
+            || self
+                .topology
+                .pod_behind(drop.ifindex)
+                .is_some_and(|pod| pod.addresses.contains(&flow.dst) && !pod.addresses.contains(&flow.src));
+        (drop.netns == self.topology.netns_inode && !leaves_by_it).then_some(drop.ifindex)
+    }
+
+    /// More is known of what passes from a sender.
+    pub(super) fn judge_filtered_sender(&mut self, now: Time, sender: IpAddr) {
+        for (drop, packet) in self.filtered.of_sender(sender) {
+            if packet.flow.protocol == Protocol::Tcp && packet.length > LARGEST_HEADERS {
+                self.judge_remote_sender(now, &drop, &packet);
+            }
+        }
     }
 
     /// Says how many drops were forgotten before their time, for there were too many of them.
@@ -170,7 +223,7 @@ impl Diagnoser {
 
     /// What somebody beyond this node sends: its retransmissions are seen as drops of the same segment only.
     fn judge_remote_sender(&mut self, now: Time, drop: &PacketDropped, packet: &Packet) {
-        let came_by = (drop.netns == self.topology.netns_inode).then_some(drop.ifindex);
+        let came_by = self.came_by(drop, &packet.flow);
         let subject = subject::of_packet(&self.topology, &packet.flow, came_by, drop.egress_ifindex);
         match subject.direction {
             Direction::ToPod | Direction::ToHost => {}
@@ -180,7 +233,11 @@ impl Diagnoser {
         let Some(first) = repetitions.first().map(|(drop, _)| drop.time) else { return };
         let packets: u64 = repetitions.iter().map(|(drop, _)| u64::from(drop.packets.max(1))).sum();
         let is_stalled = repetitions.len() >= REPETITIONS && drop.time >= first + STANDS_STILL;
-        // The handshake of a connection made since passed the same way.
+        if repetitions.len() > 1 {
+            let netns = netns_of(&self.topology, subject.pod.as_ref());
+            self.filtered.note_receiver(drop.time, netns, packet.flow.src);
+        }
+        // The handshake of a connection made since passed the same way, or what one acknowledges.
         if !is_stalled || !self.stalls.is_served_since(&packet.flow, first) {
             return;
         }

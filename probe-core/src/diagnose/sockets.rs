@@ -126,7 +126,7 @@ impl Diagnoser {
                 remotes.insert(remote);
             }
         };
-        for (netns, remote) in self.stalls.remotes(now) {
+        for (netns, remote) in self.stalls.remotes(now).chain(self.filtered.remotes(now)) {
             want(netns, remote);
         }
         for (key, fault) in &self.faults {
@@ -158,6 +158,7 @@ impl Diagnoser {
             let refuted = self.stalls.refuted(remote);
             self.exonerate(now, |flow| refuted.contains(flow));
             self.judge_stalls(now, remote);
+            self.judge_filtered_sender(now, remote);
         }
         self.ask_senders(now, &read);
         self.sockets.replace(now, read);
@@ -173,7 +174,7 @@ impl Diagnoser {
         }
         let lost = segment.max(self.claimed_lost(&socket.flow));
         if socket.mss + socket.header_len >= lost {
-            self.exonerate(now, |flow| *flow == socket.flow);
+            self.note_arrival(now, &socket.flow);
             self.stalls.forget_stall(netns, &socket.flow);
             return;
         }

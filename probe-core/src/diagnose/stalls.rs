@@ -3,6 +3,8 @@
 //! Retransmissions alone prove nothing. Three of one segment, while smaller segments to the same address are
 //! acknowledged after the connection began to stand still, do (contract: `path_silent`).
 mod contradiction;
+mod healing;
+mod paths;
 
 use super::Diagnoser;
 use super::acknowledged::{Acknowledged, Sizes};
@@ -12,6 +14,7 @@ use super::filtered::Filter;
 use super::subject::Subject;
 use crate::model::finding::{Direction, Limit, LimitAt, LimitHow};
 use crate::model::flow::{Flow, Protocol};
+use crate::model::pod::Pod;
 use crate::model::tcp::{TcpRetransmit, TcpStateChange};
 use crate::model::{SECOND, Time};
 use std::collections::BTreeMap;
@@ -36,6 +39,9 @@ const TIMER_SLACK: Time = SECOND / 125;
 const MAX_PER_ADDRESS: usize = 64;
 /// Bytes of the packets of a handshake: they pass wherever a connection is established.
 pub(super) const HANDSHAKE: u32 = 60;
+
+/// Every path carries packets of this size in bytes (RFC 8200 section 5): none of them is what a path of more takes.
+const SMALL: u32 = 1280;
 
 /// A connection whose oldest segment is not acknowledged.
 #[derive(Clone, Debug)]
@@ -78,6 +84,14 @@ impl Stall {
     fn is_proved(&self) -> bool {
         self.retransmissions >= RETRANSMISSIONS && self.last >= self.began + STANDS_STILL
     }
+}
+
+/// What shows that the size is why a connection stands still.
+struct Proof {
+    /// The largest size below the stalled segment that was acknowledged while it stood still.
+    passed: u32,
+    /// As large ones arrive by another path.
+    is_apart: bool,
 }
 
 impl Acknowledged {
@@ -230,31 +244,38 @@ impl Stalls {
         self.established.retain(|_, time| *time + REMEMBERED >= now);
     }
 
-    /// The largest size below the stalled segment that was acknowledged while it stood still; `None` if there is none,
-    /// or if segments of that size stand still as well. What is acknowledged later proves nothing: the path may have
-    /// been repaired.
-    fn proof(&self, flow: &Flow, stall: &Stall) -> Option<u32> {
+    /// What shows that the size is why a connection stands still; `None` if nothing smaller was acknowledged meanwhile, or
+    /// if segments of that size stand still as well. What is acknowledged later proves nothing: the path may have been
+    /// repaired.
+    fn proof(&self, flow: &Flow, stall: &Stall) -> Option<Proof> {
         let remote = flow.dst;
         if stall.segment <= contradiction::every_path_carries(flow.family()) {
             return None;
         }
         let acknowledged = self.acknowledged.get(&remote)?;
-        if acknowledged.iter().any(|entry| entry.refutes(flow, stall)) {
+        // What passes by another path tells nothing of this one.
+        let is_refuted = acknowledged.iter().any(|entry| entry.refutes(flow, stall));
+        let is_apart = is_refuted && self.takes_another_path(flow, stall);
+        if is_refuted && !is_apart {
             return None;
         }
+        let small = if is_apart { SMALL } else { HANDSHAKE };
         let passed = acknowledged
             .iter()
             .filter(|entry| {
                 entry.until > stall.earliest_proof(entry)
                     && stall.is_followed_by_loss(entry)
                     && entry.size < stall.segment
+                    && (!is_apart || entry.size <= SMALL)
             })
             .map(|entry| entry.size)
-            .max()?;
+            .max();
+        // Connections are made by that path, too: they stand still only then.
+        let passed = passed.or(is_apart.then_some(HANDSHAKE))?;
         let small_ones_stall_too = self.stalls.iter().any(|((_, flow), other)| {
-            flow.dst == remote && other.retransmissions >= 2 && other.segment <= passed.max(HANDSHAKE)
+            flow.dst == remote && other.retransmissions >= 2 && other.segment <= passed.max(small)
         });
-        (!small_ones_stall_too).then_some(passed)
+        (!small_ones_stall_too).then_some(Proof { passed, is_apart })
     }
 }
 
@@ -266,7 +287,9 @@ impl Stalls {
             entries.is_some_and(|entries| entries.iter().any(|entry| entry.refutes(flow, stall)))
         };
         let stalls = self.stalls.iter().filter(|((_, flow), _)| flow.dst == remote);
-        stalls.filter(|((_, flow), stall)| is_refuted(flow, stall)).map(|((_, flow), _)| *flow).collect()
+        let refuted = stalls.filter(|((_, flow), stall)| is_refuted(flow, stall));
+        let alike = refuted.filter(|((_, flow), stall)| !self.takes_another_path(flow, stall));
+        alike.map(|((_, flow), _)| *flow).collect()
     }
 
     /// The largest size below `lost` that the sender of a flow got through to its other end for the same service, after
@@ -307,7 +330,7 @@ impl Diagnoser {
         if stall
             .is_some_and(|stall| stall.una != event.snd_una && event.segment >= stall.segment.max(claimed))
         {
-            self.exonerate(now, |flow| *flow == event.flow);
+            self.note_arrival(now, &event.flow);
         }
         self.stalls.add_retransmit(event);
         self.judge_stalls(now, event.flow.dst);
@@ -324,6 +347,12 @@ impl Diagnoser {
     /// addresses meets the same limit.
     fn explain_retransmit(&mut self, event: &TcpRetransmit) -> bool {
         let mut explained = false;
+        // What is nested in a pod has other addresses behind the pod's own NAT.
+        let nested_in = self
+            .topology
+            .pod_in_netns(event.netns)
+            .filter(|pod| !pod.addresses.is_empty() && !pod.addresses.contains(&event.flow.src));
+        let nested_in = nested_in.map(Pod::key);
         for (key, fault) in &mut self.faults {
             if matches!(
                 key.joint,
@@ -333,7 +362,9 @@ impl Diagnoser {
             }
             explained |= fault.limit.mtu.is_some_and(|mtu| mtu < event.segment)
                 && fault.flows.values().any(|flow| {
-                    flow.drops > 0 && flow.flow.src == event.flow.src && flow.flow.dst == event.flow.dst
+                    let same_sender = flow.flow.src == event.flow.src
+                        || nested_in.as_ref().is_some_and(|pod| *pod == key.pod);
+                    flow.drops > 0 && same_sender && flow.flow.dst == event.flow.dst
                 });
             let sender = |flow: &Flow| {
                 flow.protocol == Protocol::Tcp
@@ -371,7 +402,7 @@ impl Diagnoser {
                     })
                 });
             if all_arrived {
-                self.exonerate(now, |flow| *flow == event.flow);
+                self.note_arrival(now, &event.flow);
                 self.stalls.stalls.remove(&(event.netns, event.flow));
             }
             // What proves the silent path may be this very end of the connection.
@@ -422,19 +453,20 @@ impl Diagnoser {
 
     pub(super) fn judge_stalls(&mut self, now: Time, remote: IpAddr) {
         self.retract_contradicted(now, remote);
-        let proved: Vec<(Flow, Stall, u32)> = self
+        let proved: Vec<(Flow, Stall, Proof)> = self
             .stalls
             .stalls
             .iter()
             .filter(|((_, flow), stall)| flow.dst == remote && stall.is_proved())
             .filter_map(|((_, flow), stall)| Some((*flow, stall.clone(), self.stalls.proof(flow, stall)?)))
             .collect();
-        for (flow, stall, passed) in proved {
-            self.learn_of_silent_path(now, flow, &stall, passed);
+        for (flow, stall, proof) in proved {
+            self.learn_of_silent_path(now, flow, &stall, &proof);
         }
     }
 
-    fn learn_of_silent_path(&mut self, now: Time, flow: Flow, stall: &Stall, passed: u32) {
+    fn learn_of_silent_path(&mut self, now: Time, flow: Flow, stall: &Stall, proof: &Proof) {
+        let passed = proof.passed;
         let pod = if stall.netns == self.topology.netns_inode {
             None
         } else {
@@ -469,8 +501,14 @@ impl Diagnoser {
         let limit = Limit { mtu: None, between, at, interface, router: None, how: LimitHow::Bounds };
         let fault = self.fault(key.clone(), subject.pod, limit, stall.began);
         fault.witnesses.extend(witness);
+        let is_apart_now = proof.is_apart && !std::mem::replace(&mut fault.one_of_several, proof.is_apart);
+        let passed = if fault.one_of_several { passed.min(SMALL) } else { passed };
         if let Some((low, high)) = &mut fault.limit.between {
             *high = (*high).min(stall.segment);
+            if is_apart_now {
+                // What was said before may have passed by another path.
+                *low = passed;
+            }
             if passed < *high {
                 // Another address may be reached by a wider path.
                 *low = if *low < *high { (*low).max(passed) } else { passed };

@@ -19,8 +19,9 @@ const LOCATION: &[&str] = &["NOT_SPECIFIED"];
 /// Reasons that tell of fragments that were not put together.
 const FRAGMENT: &[&str] = &["FRAG_REASM_TIMEOUT", "FRAG_TOO_FAR", "DUP_FRAG"];
 /// Filters and other people's programs: what they drop tells, together with what they let pass, what they go by.
+/// A queue is one as well: a token bucket that is smaller than a packet never lets it pass (`tbf_enqueue`).
 const FILTER: &[&str] =
-    &["BPF_CGROUP_EGRESS", "NETFILTER_DROP", "TC_EGRESS", "TC_INGRESS", "XDP", "XFRM_POLICY"];
+    &["BPF_CGROUP_EGRESS", "NETFILTER_DROP", "QDISC_DROP", "TC_EGRESS", "TC_INGRESS", "XDP", "XFRM_POLICY"];
 /// Reasons that matter if they hit an ICMP error or a fragment: routing, mostly. Reasons that free a mere copy do not
 /// (a raw socket's filter, a frame for another host that a bridge flooded): the packet itself may well arrive.
 const ICMP_OR_FRAGMENT: &[&str] = &[
@@ -40,7 +41,6 @@ const ICMP_OR_FRAGMENT: &[&str] = &[
     "NEIGH_FAILED",
     "NEIGH_QUEUEFULL",
     "NOMEM",
-    "QDISC_DROP",
 ];
 
 /// The names of this kernel's drop reasons.

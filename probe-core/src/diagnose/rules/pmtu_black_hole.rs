@@ -171,10 +171,16 @@ fn explain(case: &Case<'_>, reason: Reason) -> String {
                     are(drops),
                 );
             }
+            let another = if case.fault.one_of_several {
+                " Other connections carry as large segments to the same address: it is one of several paths (ECMP, or a \
+                 link of a bundle), and small segments pass by it."
+            } else {
+                ""
+            };
             let borne_out = case.counted().map(|list| format!(" Borne out by {list}.")).unwrap_or_default();
             format!(
                 "{} {} segments of {high} bytes and more without an acknowledgement ({}), while segments of up to {low} \
-                 bytes to the same address were acknowledged meanwhile. {where_lost}{borne_out}",
+                 bytes to the same address were acknowledged meanwhile. {where_lost}{another}{borne_out}",
                 amount(flows, "TCP connection"),
                 if flows == 1 { "repeats" } else { "repeat" },
                 amount(drops, "retransmission")
