@@ -145,9 +145,6 @@ impl Diagnoser {
     pub fn handle_sockets(&mut self, now: Time, read: NetnsSockets) {
         let mut remotes = BTreeSet::new();
         for socket in &read.sockets {
-            if self.stalls.note_standing(read.netns, socket, read.began.unwrap_or(now)) {
-                remotes.insert(socket.flow.dst);
-            }
             if let Some(acknowledged) = self.sockets.acknowledged(read.netns, socket) {
                 remotes.insert(socket.flow.dst);
                 self.stalls.add_acknowledged(acknowledged);

@@ -53,8 +53,7 @@ struct Stall {
     last: Time,
     /// When the oldest segment was sent last.
     repeated_at: Time,
-    /// When the last of its repetitions that are known to be lost was sent: it was repeated again, or is not acknowledged
-    /// long after.
+    /// When the last of its repetitions that are known to be lost was sent: it was repeated again.
     known_lost: Time,
     una: u32,
     /// Bytes that were acknowledged before.

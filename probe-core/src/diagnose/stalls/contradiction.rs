@@ -3,13 +3,9 @@
 use super::{Acknowledged, RTO_MIN, Stall, Stalls};
 use crate::diagnose::Diagnoser;
 use crate::diagnose::fault::Joint;
+use crate::model::Time;
 use crate::model::flow::{Family, Flow};
-use crate::model::tcp_socket::TcpSocket;
-use crate::model::{SECOND, Time};
 use std::net::IpAddr;
-
-/// What is not acknowledged so long after it was sent is lost: longer than packets are under way.
-const UNDER_WAY: Time = SECOND / 2;
 
 /// Bytes of a packet that no path is too small for: the minimum of IPv6 (RFC 8200 section 5), and what every host of IPv4
 /// takes (RFC 791); links below that are not built.
@@ -42,17 +38,6 @@ impl Stalls {
     /// Whether a connection stands still, or did a while ago.
     pub(super) fn stands_still(&self, flow: &Flow) -> bool {
         self.stalls.iter().any(|((_, other), stall)| other == flow && stall.is_proved())
-    }
-
-    /// A socket shows that its oldest segment is not acknowledged long after it was repeated; true if that is news.
-    pub(in crate::diagnose) fn note_standing(&mut self, netns: u32, socket: &TcpSocket, time: Time) -> bool {
-        let Some(stall) = self.stalls.get_mut(&(netns, socket.flow)) else { return false };
-        let stands = socket.unacked > 0 && socket.retransmits > 0 && socket.bytes_acked <= stall.acked;
-        let is_lost = stands && time >= stall.repeated_at + UNDER_WAY && stall.known_lost < stall.repeated_at;
-        if is_lost {
-            stall.known_lost = stall.repeated_at;
-        }
-        is_lost
     }
 
     /// Whether segments of a size that is said to pass stand still between the same two hosts at the same time.
