@@ -38,6 +38,8 @@ pub struct Fault {
     pub counted_within: Option<(Time, Time)>,
     /// A second sense bears out what is said of a silent path, or of fragments that never arrive.
     pub seconded: bool,
+    /// When a silent path was proved.
+    pub proved: Option<Time>,
     /// Of a silent path: others to the same address carry what it loses.
     pub one_of_several: bool,
     /// An announcement made an exception in the sender's routing.
@@ -109,6 +111,7 @@ impl Fault {
             drops_observable: true,
             counted_within: None,
             seconded: false,
+            proved: None,
             one_of_several: false,
             took_effect: false,
             seen_at_hook: false,

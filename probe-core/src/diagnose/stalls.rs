@@ -500,6 +500,7 @@ impl Diagnoser {
         let limit = Limit { mtu: None, between, at, interface, router: None, how: LimitHow::Bounds };
         let fault = self.fault(key.clone(), subject.pod, limit, stall.began);
         fault.witnesses.extend(witness);
+        fault.proved.get_or_insert(now);
         let is_apart_now = proof.is_apart && !std::mem::replace(&mut fault.one_of_several, proof.is_apart);
         let passed = if fault.one_of_several { passed.min(SMALL) } else { passed };
         if let Some((low, high)) = &mut fault.limit.between {

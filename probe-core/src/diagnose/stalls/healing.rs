@@ -1,16 +1,23 @@
 //! Connections that stood still and go on with segments as large as before.
 //!
-//! Either the size was never the reason, or the path was put right. Several connections that stood still for long, each
-//! through all repetitions of its segment while small ones passed, were not all unlucky: then it was put right.
+//! Either the size was never the reason, or the path was put right. After an outage the first repetition of each connection
+//! arrives, and small segments with it. Where several connections lost repetitions after the silent path was proved, the
+//! size was the reason: then it was put right.
+use super::Stalls;
 use crate::diagnose::Diagnoser;
 use crate::diagnose::fault::Joint;
+use crate::model::Time;
 use crate::model::flow::Flow;
-use crate::model::{SECOND, Time};
 
-/// Connections that stood still together.
+/// Connections that lost more after it was proved: one alone may have been unlucky.
 const TOGETHER: usize = 2;
-/// So long at least: four repetitions (RFC 6298) were lost of each.
-const LASTING: Time = 5 * SECOND / 2;
+
+impl Stalls {
+    /// A repetition of a connection's oldest segment is known to be lost that was sent at this time or later.
+    fn lost_since(&self, flow: &Flow, time: Time) -> bool {
+        self.stalls.iter().any(|((_, other), stall)| other == flow && stall.known_lost >= time)
+    }
+}
 
 impl Diagnoser {
     /// The segment at which a connection stood still arrived, as large as it was.
@@ -18,11 +25,14 @@ impl Diagnoser {
         let mut healed = Vec::new();
         for (key, fault) in &mut self.faults {
             let is_silent = key.joint == Joint::SilentPath && fault.closed.is_none();
-            if !is_silent || !fault.flows.contains_key(flow) {
+            let Some(proved) = fault.proved.filter(|_| is_silent && fault.flows.contains_key(flow)) else {
                 continue;
-            }
-            let lasted = fault.flows.values().filter(|flow| flow.last >= flow.first + LASTING).count();
-            if lasted < TOGETHER {
+            };
+            let was_size =
+                |flow: &Flow, got_through: bool| got_through || self.stalls.lost_since(flow, proved);
+            let sure =
+                fault.flows.iter().filter(|(flow, evidence)| was_size(flow, evidence.got_through)).count();
+            if sure < TOGETHER {
                 continue;
             }
             if let Some(evidence) = fault.flows.get_mut(flow) {
