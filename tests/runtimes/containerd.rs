@@ -150,16 +150,18 @@ fn pods_without_a_link_of_the_node_have_names_too() -> Result<()> {
     let agent = node.run_pod(&PodSpec::of_the_node("kube-system", "agent"))?;
     let sends = format!("/bin/busybox dd if=/dev/zero bs=1000 count=200 | /bin/busybox nc {ROUTER} {PORT}");
     node.run_program(&agent, "agent", &["sh", "-c", &sends])?;
-    let of_agent = |line: &Value| {
-        line["type"] == "finding"
-            && line["direction"] == "from_host"
-            && line["flows"][0]["src_name"] == "kube-system/agent"
+    let of_agent = |finding: &Value| {
+        finding["direction"] == "from_host" && finding["flows"][0]["src_name"] == "kube-system/agent"
     };
-    let finding = probe.wait_for("the finding of the pod on the node's network", of_agent)?;
+    let finding = probe.wait_for("the finding of the pod on the node's network", |line| {
+        line["type"] == "finding" && of_agent(line)
+    })?;
     ensure!(finding["pod"].is_null() && finding["kind"] == "pmtu_black_hole", "{finding}");
     // Its socket goes with it, and the name stays.
     node.remove_pod(&agent)?;
-    let report = probe.stop()?;
+    // It is a grandchild of ours, which a signal to our child does not reach.
+    node.holder.inside(&["busybox", "killall", "-INT", "mtuprobe"])?;
+    let report = probe.wait()?;
     let summary = report.lines_of("summary").next().context("no summary")?;
     let findings = summary["findings"].as_array().context("no findings")?;
     ensure!(findings.iter().any(of_agent), "{summary}");
