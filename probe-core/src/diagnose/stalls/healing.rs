@@ -3,7 +3,7 @@
 //! Either the size was never the reason, or the path was put right. After an outage the first repetition of each connection
 //! arrives, and small segments with it. Where several connections lost repetitions after the silent path was proved, the
 //! size was the reason: then it was put right.
-use super::Stalls;
+use super::{RTO_MIN, Stalls};
 use crate::diagnose::Diagnoser;
 use crate::diagnose::fault::Joint;
 use crate::model::Time;
@@ -13,9 +13,10 @@ use crate::model::flow::Flow;
 const TOGETHER: usize = 2;
 
 impl Stalls {
-    /// A repetition of a connection's oldest segment is known to be lost that was sent at this time or later.
+    /// A repetition of a connection's oldest segment is known to be lost that was sent at this time or later, less the time
+    /// after which evidence is read: repetitions are further apart.
     fn lost_since(&self, flow: &Flow, time: Time) -> bool {
-        self.stalls.iter().any(|((_, other), stall)| other == flow && stall.known_lost >= time)
+        self.stalls.iter().any(|((_, other), stall)| other == flow && stall.known_lost + RTO_MIN >= time)
     }
 }
 
