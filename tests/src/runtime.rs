@@ -43,6 +43,22 @@ const CGROUP: &str = "kubepods";
 
 static NODES: AtomicU32 = AtomicU32::new(0);
 
+/// Refuses to go on without these programs; each with its Debian package.
+fn require(programs: &[(&str, &str)]) -> Result<()> {
+    for (program, package) in programs {
+        ensure!(
+            files::find_program(program).is_some(),
+            "no {program} ({package}): `cargo xtask test --only runtimes` sees to it"
+        );
+    }
+    Ok(())
+}
+
+/// A name that no other node of this machine has.
+fn node_name(runtime: &str) -> String {
+    format!("mtuprobe-{}-{}-{runtime}", std::process::id(), NODES.fetch_add(1, Ordering::Relaxed))
+}
+
 /// What a pod is called.
 #[derive(Clone, Debug)]
 pub struct PodSpec {
@@ -108,12 +124,7 @@ pub struct RuntimeNode<'network> {
 impl<'network> RuntimeNode<'network> {
     /// Starts containerd in a network namespace and waits until it is ready.
     pub fn start(namespace: &'network Namespace) -> Result<Self> {
-        for (program, package) in PROGRAMS {
-            ensure!(
-                files::find_program(program).is_some(),
-                "no {program}: install {package} (`cargo xtask test --only runtimes` does)"
-            );
-        }
+        require(&PROGRAMS)?;
         let number = NODES.fetch_add(1, Ordering::Relaxed);
         let name = format!("mtuprobe-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(format!("{name}-runtime"));

@@ -1,10 +1,9 @@
 //! Docker with a daemon, storage and networks of its own.
 use super::holder::Holder;
-use super::{IMAGE, NODES, files, image, wait_until};
+use super::{IMAGE, files, image, node_name, require, wait_until};
 use crate::topology::Namespace;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::fs;
-use std::sync::atomic::Ordering;
 
 /// The daemon gets no packet filter and no network but that of its own bridge.
 const INIT: &str = r#"
@@ -33,14 +32,8 @@ pub struct DockerNode<'network> {
 impl<'network> DockerNode<'network> {
     /// Starts the daemon and loads the image.
     pub fn start(namespace: &'network Namespace) -> Result<Self> {
-        for (program, package) in [("dockerd", "docker.io"), ("busybox", "busybox-static")] {
-            ensure!(
-                files::find_program(program).is_some(),
-                "no {program} ({package}): `cargo xtask test --only runtimes` sees to it"
-            );
-        }
-        let name =
-            format!("mtuprobe-{}-{}-docker", std::process::id(), NODES.fetch_add(1, Ordering::Relaxed));
+        require(&[("dockerd", "docker.io"), ("busybox", "busybox-static")])?;
+        let name = node_name("docker");
         let directory = std::env::temp_dir().join(&name);
         fs::create_dir_all(&directory).context("making a directory")?;
         image::make(&directory, IMAGE)?;

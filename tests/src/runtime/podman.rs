@@ -1,10 +1,9 @@
 //! Podman with storage, names and networks of its own.
 use super::holder::Holder;
-use super::{IMAGE, NODES, files, image, wait_until};
+use super::{IMAGE, files, image, node_name, require, wait_until};
 use crate::topology::Namespace;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use std::fs;
-use std::sync::atomic::Ordering;
 
 const INIT: &str = r#"
 set -eu
@@ -46,11 +45,8 @@ pub struct PodmanNode<'network> {
 impl<'network> PodmanNode<'network> {
     /// Loads the image.
     pub fn start(namespace: &'network Namespace) -> Result<Self> {
-        for (program, package) in [("podman", "podman"), ("busybox", "busybox-static")] {
-            ensure!(files::find_program(program).is_some(), "no {program}: install {package}");
-        }
-        let number = NODES.fetch_add(1, Ordering::Relaxed);
-        let directory = std::env::temp_dir().join(format!("mtuprobe-{}-{number}-podman", std::process::id()));
+        require(&[("podman", "podman"), ("busybox", "busybox-static")])?;
+        let directory = std::env::temp_dir().join(node_name("podman"));
         fs::create_dir_all(&directory).context("making a directory")?;
         fs::write(directory.join("containers.conf"), CONTAINERS)?;
         fs::write(directory.join("storage.conf"), STORAGE)?;
