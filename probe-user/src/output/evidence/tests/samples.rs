@@ -114,24 +114,11 @@ fn counters(from: u64) -> DeviceCounters {
 
 fn device(ifindex: u32, name: &str, kind: &str, role: Role) -> Interface {
     Interface {
-        ifindex,
-        name: name.to_owned(),
-        kind: kind.to_owned(),
-        mtu: 1500,
         ipv6_mtu: Some(1490),
         min_mtu: Some(68),
         max_mtu: Some(9000),
-        up: true,
-        ethernet: true,
-        role,
-        master: None,
-        master_kind: None,
-        lower: None,
-        peer: None,
-        table: None,
-        tunnel: None,
-        addresses: Vec::new(),
         counters: counters(u64::from(ifindex) * 100),
+        ..Interface::plain(ifindex, name, kind, 1500, role)
     }
 }
 
