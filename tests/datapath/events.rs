@@ -1,7 +1,7 @@
 //! What leaves the kernel: candidates that are too big, ICMP errors, fragments, announced segment sizes; and the gate.
 use crate::hook::{Hook, with_hook};
 use mtuprobe_tests::{
-    bench::{measure::stay_on_this_cpu, network::SMALL_MTU},
+    bench::network::SMALL_MTU,
     frames::{self, ACK, IPV4, IPV6, Ipv4, MORE, SYN, TIMESTAMPS, VLAN, ethernet, protocol},
     test_run::Frame,
 };
@@ -216,7 +216,6 @@ fn first_fragments_are_reported_where_it_matters() {
 #[test]
 fn an_announced_segment_size_is_reported_per_pair_of_hosts() {
     with_hook(false, |hook| {
-        stay_on_this_cpu().unwrap();
         let syn = |port, flags| {
             let tcp = frames::tcp_from(port, flags, &[2, 4, 5, 0xb4], 0);
             Frame::of(ethernet(&[], IPV4, &Ipv4::of(protocol::TCP).packet(&tcp)))
@@ -258,8 +257,6 @@ fn a_flow_is_reported_once_and_the_rest_is_counted() {
 #[test]
 fn a_flood_is_bounded_and_hides_nobody() {
     with_hook(false, |hook| {
-        // The CPU's bucket is what matters: one CPU.
-        stay_on_this_cpu().unwrap();
         hook.configure(|config| config.limit = [SMALL_MTU, NO_LIMIT]);
         let start = std::time::Instant::now();
         let flows = 3_000;

@@ -1,6 +1,9 @@
 //! One loaded kernel side in a network namespace of the test's own, and its programs on frames.
 use mtuprobe_tests::{
-    bench::network::{self, Network},
+    bench::{
+        measure::stay_on_this_cpu,
+        network::{self, Network},
+    },
     test_run::{self, Frame},
 };
 use probe_common::{
@@ -23,9 +26,11 @@ pub struct Hook {
     pub network: Network,
 }
 
-/// Runs a test in a network namespace that ends with it, with the kernel side loaded.
+/// Runs a test in a network namespace that ends with it, with the kernel side loaded, on one CPU: each CPU has a gate
+/// and cached verdicts of its own, so that a packet on another begins anew.
 pub fn with_hook(gate_open: bool, test: impl FnOnce(&mut Hook) + Send + 'static) {
     thread::spawn(move || {
+        stay_on_this_cpu().unwrap_or_else(|error| panic!("{error:#}"));
         let network = network::enter().unwrap_or_else(|error| panic!("{error:#}"));
         test(&mut Hook::load(network, gate_open));
     })

@@ -1,7 +1,6 @@
 //! Acknowledgements that report a hole, and what is watched from then on.
 use crate::hook::{Hook, with_hook};
 use mtuprobe_tests::{
-    bench::measure::stay_on_this_cpu,
     frames::{self, ACK, IPV4, IPV6, Ipv4, TIMESTAMPS, address6, ethernet, protocol},
     test_run::Frame,
 };
@@ -101,7 +100,6 @@ fn it_is_told_when_the_hole_is_filled_or_the_connection_reset() {
 #[test]
 fn what_is_no_hole_is_not_kept() {
     with_hook(false, |hook| {
-        stay_on_this_cpu().unwrap();
         let duplicate = [&TIMESTAMPS[..], &sack(&[(u32::MAX - 99, 0)])].concat();
         hook.run(INGRESS, &from_pod(Family::Ipv4, ACK, 0, &duplicate, 0));
         hook.run(INGRESS, &from_pod(Family::Ipv4, ACK, 0, &TIMESTAMPS, 0));
