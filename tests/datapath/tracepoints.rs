@@ -25,7 +25,7 @@ use std::{
 use zerocopy::FromBytes;
 
 /// How long a record is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What came out of the ring, and the names of places.
 #[derive(Default)]

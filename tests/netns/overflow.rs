@@ -1,6 +1,7 @@
 //! The observer does not get to run for a while, as in a control group at its limit: what the ring has no room for is lost,
 //! told, and leaves a doubt in what is found.
-use super::path_silent::{LONG, silenced};
+use super::path_silent::silenced;
+use super::sockets::ROUNDS;
 use anyhow::{Context, Result, bail};
 use mtuprobe_tests::probe::Run;
 use mtuprobe_tests::topology::{Family, Plan, Pod};
@@ -49,16 +50,15 @@ fn what_a_full_ring_lost_is_told_and_leaves_a_doubt() -> Result<()> {
         one.join()??;
     }
     drop(stopped);
-    let rounds = Exchange::rounds(300, 300, 120).pause(Duration::from_millis(60)).limit(LONG);
-    let small = rounds.start(pod, far)?;
-    let large = Exchange::push(100_000).limit(Duration::from_secs(8)).start(pod, far)?;
+    let small = ROUNDS.keep_up(pod, far)?;
+    let large = Exchange::push(100_000).keep_up(pod, far)?;
     let line = probe.wait_for("a silent path", |line| {
         line["type"] == "finding" && line["reason"] == "path_silent" && line["state"] == "open"
     })?;
     assert_eq!(line["certainty"], "suspected", "{line}");
     let explanation = line["explanation"].as_str().context("no explanation")?;
     assert!(explanation.contains("Not all drops on this node could be observed"), "{explanation}");
-    assert!(large.join()??.stalled() && small.join()??.complete);
+    assert!(large.end()?.stalled() && small.end()?.rounds > 0);
     let report = probe.stop()?;
     let told: u64 = report
         .lines_of("lost")

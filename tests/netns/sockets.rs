@@ -10,6 +10,11 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+/// Several times the interval at which sockets are asked.
+const SOCKETS_ASKED: Duration = Duration::from_secs(8);
+/// What is small, on a connection that goes on.
+pub const ROUNDS: Exchange = Exchange::rounds(300, 300, u32::MAX).pause(Duration::from_millis(60));
+
 /// A pod on a macvlan of the uplink, with an address of its network.
 pub fn stacked_pod(network: &Network) -> Result<(Namespace, IpAddr)> {
     let pod = network.lab().add(&["stacked"])?.pop().context("a namespace")?;
@@ -37,11 +42,10 @@ fn connections_that_go_on_for_long_prove_a_silent_path() -> Result<()> {
     network.serve(&["far"])?;
     let far = network.address("far", Family::V4)?;
     let senders = [network.namespace("pod")?, network.node(), &stacked];
-    let rounds = Exchange::rounds(300, 300, 120).pause(Duration::from_millis(60)).limit(LONG);
-    let small: Vec<_> = senders.iter().map(|sender| rounds.start(sender, far)).collect::<Result<_>>()?;
+    let small: Vec<_> = senders.iter().map(|sender| ROUNDS.keep_up(sender, far)).collect::<Result<_>>()?;
     let probe = Run::watch(network.node()).start()?;
-    let upload = Exchange::push(100_000).limit(Duration::from_secs(8));
-    let large: Vec<_> = senders.iter().map(|sender| upload.start(sender, far)).collect::<Result<_>>()?;
+    let upload = Exchange::push(100_000);
+    let large: Vec<_> = senders.iter().map(|sender| upload.keep_up(sender, far)).collect::<Result<_>>()?;
     // One server of many behind an address may be dead: a connection alone leaves a doubt.
     let silent = || Expected::black_hole("path_silent").text("certainty", "suspected");
     let expected = [
@@ -55,11 +59,13 @@ fn connections_that_go_on_for_long_prove_a_silent_path() -> Result<()> {
         let passes = finding.json()["limit"]["between"][0].as_u64().context("no bounds")?;
         assert!((61..=352).contains(&passes), "{}", finding.json());
     }
+    // Retransmissions may have said so first: sockets are asked meanwhile, and what they say is in the summary.
+    std::thread::sleep(SOCKETS_ASKED);
     for transfer in large {
-        assert!(transfer.join()??.stalled());
+        assert!(transfer.end()?.stalled());
     }
     for transfer in small {
-        assert!(transfer.join()??.complete);
+        assert!(transfer.end()?.rounds > 0);
     }
     let report = probe.stop()?;
     let start = report.lines_of("start").next().context("no start")?;
@@ -100,15 +106,14 @@ fn one_upload_whose_tail_arrives_is_enough() -> Result<()> {
     let mut network = silent(&["pod"])?;
     network.serve(&["far"])?;
     let (pod, far) = (network.namespace("pod")?, network.address("far", Family::V4)?);
-    let small =
-        Exchange::rounds(300, 300, 100).pause(Duration::from_millis(60)).limit(LONG).start(pod, far)?;
+    let small = ROUNDS.keep_up(pod, far)?;
     let probe = Run::watch(network.node()).start()?;
     // Its last segment is small: the other end has it, and says so.
-    let large = Exchange::push(5_000).limit(Duration::from_secs(8)).start(pod, far)?;
+    let large = Exchange::push(5_000).keep_up(pod, far)?;
     let expected = Expected::black_hole("path_silent").pod(network.lab().full_name("pod")).confirmed();
     let expected = from(expected, "from_pod");
     probe.wait_for_finding(&expected)?;
-    assert!(large.join()??.stalled() && small.join()??.complete);
+    assert!(large.end()?.stalled() && small.end()?.rounds > 0);
     probe.stop()?.expect(&[expected])
 }
 

@@ -61,7 +61,7 @@ const COMPLAINT: &[u8] = b"0: (85) call bpf_fib_lookup#69\nunknown func bpf_fib_
 /// The descriptor under which the child leaves the supervisor's end: none of its own is that high.
 const LISTENER: RawFd = 200;
 /// For a call to come up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// `struct seccomp_notif`, with its `struct seccomp_data`.
 #[repr(C)]

@@ -15,7 +15,7 @@ pub use echo::{Echo, Pings};
 pub use flood::{flood, flood_uncut};
 pub use reflector::Reflector;
 pub use server::Server;
-pub use stream::{Exchange, Transfer};
+pub use stream::{Exchange, Ongoing, Transfer};
 
 /// Port of every server, TCP and UDP.
 pub const PORT: u16 = 7000;

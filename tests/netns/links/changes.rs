@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Many times what anything here takes: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// No reading without a cause: what is seen was heard of.
 const NO_REFRESH: Duration = Duration::from_secs(3600);
 

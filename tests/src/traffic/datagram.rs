@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const MARK: u32 = 0x6d74_7570;
 const UDP_HEADER: u32 = 8;
 const REQUEST_LENGTH: usize = 12;
+/// How long answers are waited for where some came: what is late on a busy machine is not lost.
+const LATE: Duration = Duration::from_secs(5);
 
 /// Path MTU discovery of a socket (`IP_MTU_DISCOVER`, `IPV6_MTU_DISCOVER`; see ip(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ impl Datagrams {
         self
     }
 
-    /// How long to wait for answers after the last.
+    /// How long to wait after the last for a first answer.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
@@ -159,7 +161,11 @@ impl Datagrams {
             }
             collect(&socket, &mut missing, &mut delivery, Instant::now() + self.interval, false);
         }
-        collect(&socket, &mut missing, &mut delivery, Instant::now() + self.wait, true);
+        let last = Instant::now();
+        collect(&socket, &mut missing, &mut delivery, last + self.wait, true);
+        if !delivery.none() {
+            collect(&socket, &mut missing, &mut delivery, last + self.wait.max(LATE), true);
+        }
         delivery.path_mtu = socket_option::path_mtu(&socket, family).context("asking for the path MTU")?;
         Ok(delivery)
     }

@@ -2,18 +2,20 @@
 use super::datagram::set_df;
 use super::server::TICK;
 use super::{Df, PORT, socket_option};
+use crate::probe::PATIENCE;
 use crate::topology::namespace::Task;
 use crate::topology::{Family, Namespace};
 use anyhow::{Context, Result};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use super::socket_option::TcpState;
 
 /// Longer than any exchange here; ends what a killed lab leaves behind.
-const GIVE_UP: Duration = Duration::from_secs(30);
+const GIVE_UP: Duration = PATIENCE;
 const CHUNK: usize = 256 << 10;
 
 /// What one connection shall carry.
@@ -73,10 +75,18 @@ impl Exchange {
 
     /// The same, beside the caller.
     pub fn start(self, from: &Namespace, to: IpAddr) -> Result<Task<Result<Transfer>>> {
-        from.spawn(move || self.connect(to))
+        from.spawn(move || self.connect(to, &AtomicBool::new(false)))
     }
 
-    fn connect(self, to: IpAddr) -> Result<Transfer> {
+    /// The same, until the caller has seen what it waits for: however long that takes, the traffic is still there.
+    pub fn keep_up(self, from: &Namespace, to: IpAddr) -> Result<Ongoing> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let task = from.spawn(move || self.limit(PATIENCE).connect(to, &flag))?;
+        Ok(Ongoing { task, stop })
+    }
+
+    fn connect(self, to: IpAddr, stop: &AtomicBool) -> Result<Transfer> {
         let begin = Instant::now();
         let mut transfer = Transfer::default();
         let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::new(to, PORT), self.limit) else {
@@ -90,7 +100,7 @@ impl Exchange {
             set_df(&stream, family, df).context("setting path MTU discovery")?;
         }
         stream.set_nodelay(true).context("setting TCP_NODELAY")?;
-        transfer.complete = self.go(&mut stream, begin + self.limit, &mut transfer).is_ok();
+        transfer.complete = self.go(&mut stream, End { at: begin + self.limit, stop }, &mut transfer).is_ok();
         transfer.took = begin.elapsed();
         transfer.tcp = socket_option::tcp_state(&stream).context("asking for the state of a connection")?;
         if !transfer.complete {
@@ -99,7 +109,7 @@ impl Exchange {
         Ok(transfer)
     }
 
-    fn go(self, stream: &mut TcpStream, end: Instant, transfer: &mut Transfer) -> std::io::Result<()> {
+    fn go(self, stream: &mut TcpStream, end: End<'_>, transfer: &mut Transfer) -> std::io::Result<()> {
         let header = [self.request, self.response, self.rounds].map(u32::to_be_bytes).concat();
         write(stream, &header, end)?;
         // Wait until the header is through, so that a request is a packet of its own.
@@ -119,6 +129,21 @@ impl Exchange {
             transfer.rounds += 1;
         }
         Ok(())
+    }
+}
+
+/// An [`Exchange`] that goes on until it is told to end.
+#[derive(Debug)]
+pub struct Ongoing {
+    task: Task<Result<Transfer>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Ongoing {
+    /// Ends it, and waits for that.
+    pub fn end(self) -> Result<Transfer> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.task.join()?
     }
 }
 
@@ -198,33 +223,52 @@ fn patiently(
     Ok(())
 }
 
-fn write(stream: &mut TcpStream, data: &[u8], end: Instant) -> std::io::Result<()> {
-    let mut rest = data;
-    while !rest.is_empty() {
-        stream.set_write_timeout(Some(left(end)?))?;
-        let written = stream.write(rest)?;
-        rest = &rest[written..];
-    }
-    Ok(())
+/// When a client stops trying.
+#[derive(Clone, Copy)]
+struct End<'flag> {
+    at: Instant,
+    stop: &'flag AtomicBool,
 }
 
-fn read(stream: &mut TcpStream, length: u32, end: Instant) -> std::io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let mut missing = length as usize;
-    while missing > 0 {
-        stream.set_read_timeout(Some(left(end)?))?;
-        let wanted = CHUNK.min(missing);
-        match stream.read(&mut buffer[..wanted])? {
-            0 => return Err(ErrorKind::UnexpectedEof.into()),
-            got => missing -= got,
+impl End<'_> {
+    /// How long to wait until the next look at it.
+    fn left(self) -> std::io::Result<Duration> {
+        let left = self.at.saturating_duration_since(Instant::now());
+        if left.is_zero() || self.stop.load(Ordering::Relaxed) {
+            Err(ErrorKind::TimedOut.into())
+        } else {
+            Ok(left.min(TICK))
+        }
+    }
+}
+
+fn write(stream: &mut TcpStream, data: &[u8], end: End<'_>) -> std::io::Result<()> {
+    let mut rest = data;
+    while !rest.is_empty() {
+        stream.set_write_timeout(Some(end.left()?))?;
+        match stream.write(rest) {
+            Ok(written) => rest = &rest[written..],
+            Err(error) if is_time_limit(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-fn left(end: Instant) -> std::io::Result<Duration> {
-    let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+fn read(stream: &mut TcpStream, length: u32, end: End<'_>) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut missing = length as usize;
+    while missing > 0 {
+        stream.set_read_timeout(Some(end.left()?))?;
+        let wanted = CHUNK.min(missing);
+        match stream.read(&mut buffer[..wanted]) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(got) => missing -= got,
+            Err(error) if is_time_limit(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 fn is_time_limit(error: &std::io::Error) -> bool {
