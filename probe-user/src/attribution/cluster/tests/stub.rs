@@ -162,7 +162,7 @@ fn serve(
 
 /// Waits for something, far longer than it takes.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(180);
     while !condition() {
         assert!(Instant::now() < end, "waited for {what}");
         std::thread::sleep(Duration::from_millis(10));
