@@ -64,7 +64,7 @@ fn what_a_remote_server_answers_is_lost() -> Result<()> {
         let (far, server) = (network.address("far", family)?, network.address("server", family)?);
         let begin = Instant::now();
         let large: Vec<_> =
-            (0..2).map(|_| Exchange::pull(RESPONSE).limit(LONG).start(pod, far)).collect::<Result<_>>()?;
+            (0..2).map(|_| Exchange::pull(RESPONSE).keep_up(pod, far)).collect::<Result<_>>()?;
         while begin.elapsed() < Duration::from_secs(6) {
             assert!(Exchange::rounds(100, 100, 5).run(pod, far)?.complete);
             assert!(Exchange::pull(500_000).run(network.namespace("other")?, server)?.complete);
@@ -72,7 +72,7 @@ fn what_a_remote_server_answers_is_lost() -> Result<()> {
         }
         probe.wait_for_finding(&towards(&network, "pod", family).confirmed())?;
         for transfer in large {
-            assert!(transfer.join()??.stalled());
+            assert!(transfer.end()?.stalled());
         }
     }
     let report = probe.stop()?;
@@ -106,7 +106,7 @@ fn what_the_node_and_a_pod_on_its_uplink_get_is_lost() -> Result<()> {
     let receivers = [network.node(), &stacked];
     let large: Vec<_> = receivers
         .iter()
-        .flat_map(|receiver| [(); 2].map(|()| Exchange::pull(RESPONSE).limit(LONG).start(receiver, far)))
+        .flat_map(|receiver| [(); 2].map(|()| Exchange::pull(RESPONSE).keep_up(receiver, far)))
         .collect::<Result<_>>()?;
     // The pod behind the node has no part in it, though its packets pass the uplink as well.
     let begin = Instant::now();
@@ -125,7 +125,7 @@ fn what_the_node_and_a_pod_on_its_uplink_get_is_lost() -> Result<()> {
         probe.wait_for_finding(expected)?;
     }
     for transfer in large {
-        assert!(transfer.join()??.stalled());
+        assert!(transfer.end()?.stalled());
     }
     let report = probe.stop()?;
     report.expect(&expected)?;
